@@ -1,0 +1,11 @@
+"""The one exception type that carries a message for the user."""
+
+from __future__ import annotations
+
+
+class G1MimicError(Exception):
+    """A problem that the user can act on.
+
+    The message is one line: what is wrong, where, and what to do. Entry points (command line and
+    nodes) print it and end with status 2; no traceback is shown.
+    """

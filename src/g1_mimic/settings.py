@@ -1,0 +1,104 @@
+"""Reading YAML and JSON into validated settings with one-line errors."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from g1_mimic.errors import G1MimicError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML or JSON file whose top level is a mapping.
+
+    Raises:
+        G1MimicError: if the file is missing, not readable or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise G1MimicError(f"{path} is not valid {path.suffix.lstrip('.')}: {detail}") from error
+    if not isinstance(data, dict):
+        raise G1MimicError(f"{path} must hold a mapping at its top level")
+    return data
+
+
+def validate(model: type[SettingsT], data: dict[str, Any], source: str | Path) -> SettingsT:
+    """Build ``model`` from ``data``; ``source`` names the file in the error.
+
+    Raises:
+        G1MimicError: one line with the first problem, its place and, for a misspelled key, the
+            nearest known one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(model, first["loc"][:-1])
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+            message = "unknown key" + (f"; did you mean '{near[0]}'?" if near else "")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        where = f"{source}: {place}" if place else f"{source}"
+        raise G1MimicError(f"{where}: {message}{more}") from None
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed at ``location`` inside ``model``."""
+    current: Any = model
+    for part in location:
+        field = getattr(current, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        current = field.annotation
+    return list(getattr(current, "model_fields", {}))
+
+
+def ros_parameters(data: dict[str, Any], node: str) -> dict[str, Any]:
+    """Return the parameters that a ROS 2 parameter file gives to ``node``.
+
+    A file without ``ros__parameters`` is returned as it is, so that the same YAML serves the
+    command line and the nodes. Sections are merged in the order of the file.
+    """
+    sections = [
+        section["ros__parameters"]
+        for key, section in data.items()
+        if isinstance(section, dict)
+        and "ros__parameters" in section
+        and key in ("/**", node, f"/{node}", "**")
+    ]
+    if not any(isinstance(v, dict) and "ros__parameters" in v for v in data.values()):
+        return data
+    merged: dict[str, Any] = {}
+    for section in sections:
+        merge(merged, section or {})
+    return merged
+
+
+def merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    """Merge ``update`` into ``base`` key by key, in place, and return ``base``."""
+    for key, value in update.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = value
+    return base
