@@ -1,0 +1,1 @@
+"""The task: vectorised physics, observations, rewards, terminations and episode starts."""

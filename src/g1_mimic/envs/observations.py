@@ -1,0 +1,173 @@
+"""Observation terms: one definition for training, evaluation and deployment.
+
+A policy's observation is the concatenation of named terms in the order of a list. Names, shapes
+and frames are those of BeyondMimic (whole_body_tracking), so that its policies run unchanged.
+Every term maps a batch of robots to an array [N, size]; numpy and torch both work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.robot.names import NUM_JOINTS
+from g1_mimic.rotations import (
+    Array,
+    array_module,
+    quat_apply_inverse,
+    quat_conjugate,
+    quat_multiply,
+    quat_to_6d,
+)
+
+DEFAULT_POLICY_TERMS: tuple[str, ...] = (
+    "command",
+    "motion_anchor_ori_b",
+    "base_ang_vel",
+    "joint_pos",
+    "joint_vel",
+    "actions",
+)
+"""BeyondMimic's 154-wide observation: nothing in it needs the robot's position."""
+
+
+@dataclass
+class ObservationInputs:
+    """What the terms are made of, for N robots; arrays are [N, …] unless noted.
+
+    Fields that no requested term needs may be None.
+    """
+
+    joint_pos: Array
+    """Measured joint angles [N, 29], rad."""
+    joint_vel: Array
+    """Measured joint velocities [N, 29], rad/s."""
+    base_quat: Array
+    """Orientation of the pelvis in the world [N, 4]."""
+    base_ang_vel: Array
+    """Angular velocity of the pelvis in its own frame [N, 3], rad/s."""
+    anchor_quat_w: Array
+    """Orientation of the torso in the world [N, 4]."""
+    ref_joint_pos: Array
+    """Reference joint angles of this control step [N, 29], rad."""
+    ref_joint_vel: Array
+    """Reference joint velocities of this control step [N, 29], rad/s."""
+    ref_anchor_quat_w: Array
+    """Reference orientation of the torso in the world [N, 4]."""
+    last_action: Array
+    """The previous raw action [N, 29]."""
+    default_joint_pos: Array
+    """Angles that ``joint_pos`` is relative to [29], rad."""
+    anchor_pos_w: Array | None = None
+    """Position of the torso in the world [N, 3], m."""
+    ref_anchor_pos_w: Array | None = None
+    """Reference position of the torso in the world [N, 3], m."""
+    base_lin_vel: Array | None = None
+    """Linear velocity of the pelvis in its own frame [N, 3], m/s."""
+
+
+@dataclass(frozen=True)
+class ObservationTerm:
+    """One named part of an observation."""
+
+    size: int
+    function: Callable[[ObservationInputs], Array]
+    requires: tuple[str, ...] = ()
+    """Optional fields of `ObservationInputs` that must be there."""
+
+
+def _concatenate(parts: Sequence[Array]) -> Array:
+    module = array_module(parts[0])
+    return np.concatenate(parts, -1) if module is np else module.cat(list(parts), -1)
+
+
+def command(inputs: ObservationInputs) -> Array:
+    """Reference joint angles and velocities (absolute)."""
+    return _concatenate([inputs.ref_joint_pos, inputs.ref_joint_vel])
+
+
+def motion_anchor_pos_b(inputs: ObservationInputs) -> Array:
+    """Position of the reference torso in the frame of the robot's torso."""
+    return quat_apply_inverse(inputs.anchor_quat_w, inputs.ref_anchor_pos_w - inputs.anchor_pos_w)
+
+
+def motion_anchor_ori_b(inputs: ObservationInputs) -> Array:
+    """Orientation of the reference torso in the frame of the robot's torso, two columns."""
+    relative = quat_multiply(quat_conjugate(inputs.anchor_quat_w), inputs.ref_anchor_quat_w)
+    return quat_to_6d(relative)
+
+
+def projected_gravity(inputs: ObservationInputs) -> Array:
+    """Unit vector of gravity in the frame of the pelvis."""
+    down = inputs.base_quat[..., 1:] * 0.0
+    down[..., 2] = -1.0
+    return quat_apply_inverse(inputs.base_quat, down)
+
+
+OBSERVATION_TERMS: dict[str, ObservationTerm] = {
+    "command": ObservationTerm(2 * NUM_JOINTS, command),
+    "motion_anchor_pos_b": ObservationTerm(
+        3, motion_anchor_pos_b, ("anchor_pos_w", "ref_anchor_pos_w")
+    ),
+    "motion_anchor_ori_b": ObservationTerm(6, motion_anchor_ori_b),
+    "base_lin_vel": ObservationTerm(3, lambda inputs: inputs.base_lin_vel, ("base_lin_vel",)),
+    "base_ang_vel": ObservationTerm(3, lambda inputs: inputs.base_ang_vel),
+    "projected_gravity": ObservationTerm(3, projected_gravity),
+    "joint_pos": ObservationTerm(
+        NUM_JOINTS, lambda inputs: inputs.joint_pos - inputs.default_joint_pos
+    ),
+    "joint_vel": ObservationTerm(NUM_JOINTS, lambda inputs: inputs.joint_vel),
+    "joint_pos_error": ObservationTerm(
+        NUM_JOINTS, lambda inputs: inputs.ref_joint_pos - inputs.joint_pos
+    ),
+    "anchor_height": ObservationTerm(
+        1, lambda inputs: inputs.anchor_pos_w[..., 2:3], ("anchor_pos_w",)
+    ),
+    "actions": ObservationTerm(NUM_JOINTS, lambda inputs: inputs.last_action),
+}
+"""All terms by name. `joint_pos_error` and `anchor_height` are ours, the rest BeyondMimic's."""
+
+
+def term_slices(names: Sequence[str]) -> dict[str, slice]:
+    """Return where each term lies in the observation.
+
+    Raises:
+        G1MimicError: for a name that is not a term, or one given twice.
+    """
+    slices: dict[str, slice] = {}
+    start = 0
+    for name in names:
+        if name not in OBSERVATION_TERMS:
+            raise G1MimicError(
+                f"unknown observation term '{name}'; known: {', '.join(OBSERVATION_TERMS)}"
+            )
+        if name in slices:
+            raise G1MimicError(f"observation term '{name}' is listed twice")
+        slices[name] = slice(start, start + OBSERVATION_TERMS[name].size)
+        start = slices[name].stop
+    return slices
+
+
+def observation_size(names: Sequence[str]) -> int:
+    """Return the width of the observation made of ``names``."""
+    return max((part.stop for part in term_slices(names).values()), default=0)
+
+
+def build_observation(names: Sequence[str], inputs: ObservationInputs) -> Array:
+    """Return the observation [N, observation_size(names)].
+
+    Raises:
+        G1MimicError: if a term is unknown or needs an input that is None.
+    """
+    term_slices(names)
+    given = {field.name for field in fields(inputs) if getattr(inputs, field.name) is not None}
+    parts = []
+    for name in names:
+        term = OBSERVATION_TERMS[name]
+        if missing := [field for field in term.requires if field not in given]:
+            raise G1MimicError(f"observation term '{name}' needs {', '.join(missing)}")
+        parts.append(term.function(inputs))
+    return _concatenate(parts)
