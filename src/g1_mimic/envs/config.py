@@ -1,0 +1,125 @@
+"""Settings of the tracking task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
+from g1_mimic.errors import G1MimicError
+from g1_mimic.settings import Settings
+
+CONTROL_RATE = 50.0
+"""Policy rate (Hz) of every known G1 tracking policy."""
+
+
+class TrackingReward(Settings):
+    """BeyondMimic's reward: exp(−error²/std²) per term, minus penalties (tracking_env_cfg.py)."""
+
+    anchor_pos: float = 0.5
+    anchor_pos_std: float = Field(0.3, gt=0)
+    anchor_ori: float = 0.5
+    anchor_ori_std: float = Field(0.4, gt=0)
+    body_pos: float = 1.0
+    body_pos_std: float = Field(0.3, gt=0)
+    body_ori: float = 1.0
+    body_ori_std: float = Field(0.4, gt=0)
+    body_lin_vel: float = 1.0
+    body_lin_vel_std: float = Field(1.0, gt=0)
+    body_ang_vel: float = 1.0
+    body_ang_vel_std: float = Field(3.14, gt=0)
+    action_rate: float = -0.1
+    joint_limit: float = -10.0
+    undesired_contacts: float = -0.1
+
+
+class DeepMimicReward(Settings):
+    """The guide's reward weights; what each term means is in `rewards.deepmimic_reward`."""
+
+    pose: float = 1.0
+    velocity: float = 0.1
+    torque: float = 0.01
+    contact: float = 0.1
+
+
+class RewardConfig(Settings):
+    """Which reward is used, and its weights."""
+
+    set: Literal["tracking", "deepmimic"] = "tracking"
+    scale: float = Field(1.0 / CONTROL_RATE, gt=0)
+    """Factor on the weighted sum: the control period makes the reward a rate, as upstream."""
+    tracking: TrackingReward = TrackingReward()
+    deepmimic: DeepMimicReward = DeepMimicReward()
+
+
+class TerminationConfig(Settings):
+    """Tracking errors that end an episode as failed (BeyondMimic's thresholds)."""
+
+    anchor_height: float = Field(0.25, gt=0)
+    """Height error of the torso, m."""
+    anchor_gravity: float = Field(0.8, gt=0)
+    """Difference of the z component of gravity seen by reference and robot torso."""
+    end_effector_height: float = Field(0.25, gt=0)
+    """Height error of a foot or hand, m."""
+
+
+class ResetConfig(Settings):
+    """Where episodes start, and how far from the reference."""
+
+    noise: float = Field(0.25, ge=0)
+    """Scale on BeyondMimic's reset ranges (position, orientation, velocities, joints)."""
+
+
+class EnvConfig(Settings):
+    """The tracking environment."""
+
+    episode_length_s: float = Field(10.0, gt=0)
+    physics_dt: float = Field(0.005, gt=0)
+    threads: int = Field(0, ge=0)
+    """Physics threads; 0 takes all cores."""
+    feet: Literal["spheres", "capsules"] = "spheres"
+    self_collision: bool = False
+    policy_observation: tuple[str, ...] = DEFAULT_POLICY_TERMS
+    critic_observation: tuple[str, ...] = (
+        "motion_anchor_pos_b",
+        "base_lin_vel",
+        "anchor_height",
+        "joint_pos_error",
+    )
+    """Terms that the critic sees on top of the policy's (privileged, not needed on a robot)."""
+    action_base: Literal["default", "reference", "reference_lead"] = "reference"
+    """What an action is added to: the default pose, the reference, or the reference plus
+    damping/stiffness times its velocity, which takes the lag out of the motors' damping."""
+    action_bound: float = Field(1.0, gt=0)
+    """Bound on the raw action, in units of the robot's action scale."""
+    reward: RewardConfig = RewardConfig()
+    termination: TerminationConfig = TerminationConfig()
+    reset: ResetConfig = ResetConfig()
+
+    @field_validator("policy_observation", "critic_observation")
+    @classmethod
+    def _known_terms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            term_slices(names)
+        except G1MimicError as error:
+            raise ValueError(str(error)) from None
+        return names
+
+    @field_validator("physics_dt")
+    @classmethod
+    def _divides_control_period(cls, dt: float) -> float:
+        ratio = 1.0 / CONTROL_RATE / dt
+        if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1:
+            raise ValueError(f"must divide the control period of {1 / CONTROL_RATE} s")
+        return dt
+
+    @property
+    def decimation(self) -> int:
+        """Physics steps per control step."""
+        return round(1.0 / CONTROL_RATE / self.physics_dt)
+
+    @property
+    def max_steps(self) -> int:
+        """Control steps in an episode."""
+        return round(self.episode_length_s * CONTROL_RATE)

@@ -1,0 +1,86 @@
+"""Many MuJoCo robots stepped at once on the CPU."""
+
+from __future__ import annotations
+
+import os
+
+import mujoco
+import numpy as np
+from mujoco import rollout
+
+from g1_mimic.errors import G1MimicError
+
+
+class RolloutPhysics:
+    """N independent robots of one model, stepped by `mujoco.rollout` in C++ threads.
+
+    The GIL is released while stepping. All arrays are float64 and owned by this object:
+    ``qpos`` [N, nq] and ``qvel`` [N, nv] are views of the state and may be written to between
+    steps; ``sensordata`` [N, nsensordata] is that of the last physics step's start, that is one
+    physics step older than the state (MuJoCo evaluates sensors before it integrates).
+
+    Args:
+        model: a compiled model without actuator or plugin state.
+        num_envs: N.
+        threads: worker threads; 0 takes all cores that this process may use.
+    """
+
+    def __init__(self, model: mujoco.MjModel, num_envs: int, threads: int = 0) -> None:
+        self.model = model
+        self.num_envs = num_envs
+        threads = threads or len(os.sched_getaffinity(0))
+        self.threads = min(threads, num_envs)
+        full = mujoco.mjtState.mjSTATE_FULLPHYSICS
+        size = mujoco.mj_stateSize(model, full)
+        if size != 1 + model.nq + model.nv:
+            raise G1MimicError("models with actuator or plugin state are not supported here")
+        self._data = [mujoco.MjData(model) for _ in range(self.threads)]
+        self._pool = rollout.Rollout(nthread=self.threads if self.threads > 1 else 0)
+        self._state = np.zeros((num_envs, size))
+        self.qpos = self._state[:, 1 : 1 + model.nq]
+        self.qvel = self._state[:, 1 + model.nq :]
+        self.qpos[:] = model.qpos0
+        self.sensordata = np.zeros((num_envs, model.nsensordata))
+        self._out: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def step(self, control: np.ndarray) -> np.ndarray:
+        """Advance all robots by ``control.shape[1]`` physics steps.
+
+        Args:
+            control: actuator controls [N, steps, nu].
+
+        Returns:
+            Boolean [N]: where the simulation broke down (non-finite or wildly large state). The
+            state of those is that of before the step; the caller must reset them.
+        """
+        steps = control.shape[1]
+        if steps not in self._out:
+            n, m = self.num_envs, self.model
+            self._out[steps] = (
+                np.zeros((n, steps, self._state.shape[1])),
+                np.zeros((n, steps, m.nsensordata)),
+            )
+        state, sensordata = self._out[steps]
+        self._pool.rollout(
+            self.model,
+            self._data,
+            self._state,
+            control,
+            nstep=steps,
+            state=state,
+            sensordata=sensordata,
+        )
+        last = state[:, -1]
+        # MuJoCo resets a diverged simulation by itself, which sets the clock back.
+        expected = self._state[:, 0] + steps * self.model.opt.timestep
+        broken = ~(np.abs(last[:, 0] - expected) < 0.5 * self.model.opt.timestep)
+        broken |= ~np.isfinite(last).all(1)
+        if broken.any():
+            last[broken] = self._state[broken]
+        self._state[:] = last
+        self.sensordata[:] = sensordata[:, -1]
+        return broken
+
+    def close(self) -> None:
+        """End the worker threads."""
+        self._pool.close()
