@@ -1,0 +1,346 @@
+"""The tracking task: N robots imitate one clip, in lock-step, on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from g1_mimic.control.pd_target import action_to_target
+from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
+from g1_mimic.envs.observations import (
+    ObservationInputs,
+    build_observation,
+    observation_size,
+)
+from g1_mimic.envs.physics import RolloutPhysics
+from g1_mimic.envs.reference import Reference
+from g1_mimic.envs.rewards import (
+    BodyPoses,
+    TrackingErrors,
+    deepmimic_reward,
+    tracking_errors,
+    tracking_reward,
+)
+from g1_mimic.envs.terminations import tracking_failed
+from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.phase import PhaseConfig, PhaseSampler
+from g1_mimic.robot.kinematics import torso_pose
+from g1_mimic.robot.model import build_model, contact_count_slice, tracking_sensor_slice
+from g1_mimic.robot.names import (
+    ANCHOR_BODY_NAME,
+    END_EFFECTOR_NAMES,
+    JOINT_NAMES,
+    TRACKED_BODY_NAMES,
+)
+from g1_mimic.robot.profile import RobotProfile
+from g1_mimic.rotations import (
+    quat_apply,
+    quat_apply_inverse,
+    quat_conjugate,
+    quat_error,
+    quat_from_rpy,
+    quat_multiply,
+)
+
+WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
+ANCHOR = TRACKED_BODY_NAMES.index(ANCHOR_BODY_NAME)
+PELVIS = TRACKED_BODY_NAMES.index("pelvis")
+END_EFFECTORS = [TRACKED_BODY_NAMES.index(name) for name in END_EFFECTOR_NAMES]
+FEET = END_EFFECTORS[:2]
+
+# BeyondMimic's reset ranges (tracking_env_cfg.py): x, y, z (m), roll, pitch, yaw (rad).
+RESET_POSE = np.array([0.05, 0.05, 0.01, 0.1, 0.1, 0.2])
+RESET_VELOCITY = np.array([0.5, 0.5, 0.2, 0.52, 0.52, 0.78])
+RESET_JOINT = 0.1
+
+
+@dataclass
+class Observations:
+    """What policy and critic see: float32 [N, …]; the critic's is the policy's plus its own."""
+
+    policy: np.ndarray
+    critic: np.ndarray
+
+
+@dataclass
+class StepResult:
+    """The outcome of one control step for N robots."""
+
+    observations: Observations
+    """Of the state to act on next: after the reset where an episode ended."""
+    final_observations: Observations
+    """Of the state that the step led to: the same, except where an episode ended."""
+    reward: np.ndarray
+    """[N] float32."""
+    terminated: np.ndarray
+    """[N] bool: tracking failed (or the simulation broke down)."""
+    truncated: np.ndarray
+    """[N] bool: out of time or at the end of the clip, and not failed."""
+    info: dict[str, Any]
+    """``terms``: reward terms [N]; ``errors``: tracking errors [N]; ``broken``: physics faults
+    [N] bool; ``episode_length``: steps since the reset [N]; ``frame``: reference frame [N]."""
+
+
+class TrackingEnv:
+    """N simulated G1s tracking ``clip`` at 50 Hz.
+
+    An episode starts at a sampled frame of the clip (reference state initialisation), and ends
+    when tracking fails (terminated), or after `EnvConfig.episode_length_s` or at the end of a
+    clip that does not loop (truncated). Robots are reset as they end, so that `step` always
+    returns states to act on.
+
+    Args:
+        clip: the motion, at the control rate.
+        profile: the robot.
+        config: the task.
+        num_envs: N.
+        seed: seeds start frames and reset noise.
+        phase: how start frames are drawn.
+
+    Raises:
+        G1MimicError: if the clip's rate is not the control rate.
+    """
+
+    def __init__(
+        self,
+        clip: MotionClip,
+        profile: RobotProfile,
+        config: EnvConfig,
+        num_envs: int,
+        seed: int = 0,
+        phase: PhaseConfig | None = None,
+    ) -> None:
+        self.clip, self.profile, self.config = clip, profile, config
+        self.num_envs = num_envs
+        self.rng = np.random.default_rng(seed)
+        self.reference = Reference(clip, profile, config)
+        self.phase = PhaseSampler(phase or PhaseConfig(), self.reference.num_starts, CONTROL_RATE)
+        self.model: mujoco.MjModel = build_model(
+            profile,
+            timestep=config.physics_dt,
+            feet=config.feet,
+            self_collision=config.self_collision,
+            tracking_sensors=True,
+        )
+        self.physics = RolloutPhysics(self.model, num_envs, config.threads)
+        self._sensors = tracking_sensor_slice(self.model)
+        self._contacts = contact_count_slice(self.model)
+        self.soft_limits = profile.soft_limits()
+        self.policy_size = observation_size(config.policy_observation)
+        self._critic_terms = config.policy_observation + config.critic_observation
+        self.critic_size = observation_size(self._critic_terms)
+        n, joints = num_envs, len(JOINT_NAMES)
+        self.frame = np.zeros(n, dtype=np.int64)
+        self.episode_length = np.zeros(n, dtype=np.int64)
+        self.last_action = np.zeros((n, joints))
+        self._target = np.zeros((n, joints))
+        self._ramp = (
+            profile.velocity_limit
+            * config.physics_dt
+            * np.arange(1, config.decimation + 1)[:, None]
+        )
+
+    # -- episodes -------------------------------------------------------------------------------
+
+    def reset(self, seed: int | None = None) -> Observations:
+        """Start all episodes anew and return their observations."""
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        everyone = np.arange(self.num_envs)
+        self.reset_to(everyone, self.phase.sample(self.num_envs, self.rng))
+        return self.observe()
+
+    def reset_to(self, envs: np.ndarray, frames: np.ndarray, noise: float | None = None) -> None:
+        """Put the robots ``envs`` at the reference's ``frames``, plus noise.
+
+        Args:
+            envs: indices of robots [n].
+            frames: frames of the clip [n].
+            noise: scale on the reset ranges; None takes the configured one.
+        """
+        scale = self.config.reset.noise if noise is None else noise
+        qpos, qvel = self.reference.qpos[frames].copy(), self.reference.qvel[frames].copy()
+
+        def draw(ranges: np.ndarray) -> np.ndarray:
+            return scale * self.rng.uniform(-ranges, ranges, (len(envs), len(ranges)))
+
+        pose, velocity = draw(RESET_POSE), draw(RESET_VELOCITY)
+        qpos[:, :3] += pose[:, :3]
+        qpos[:, 3:7] = quat_multiply(quat_from_rpy(*pose[:, 3:].T), qpos[:, 3:7])
+        qvel[:, :3] += velocity[:, :3]
+        # MuJoCo's free joint has its angular velocity in the body frame, the ranges are the world's
+        qvel[:, 3:6] += quat_apply_inverse(qpos[:, 3:7], velocity[:, 3:])
+        qpos[:, 7:] += draw(np.full(len(JOINT_NAMES), RESET_JOINT))
+        qpos[:, 7:] = np.clip(qpos[:, 7:], *self.soft_limits)
+        self.physics.qpos[envs], self.physics.qvel[envs] = qpos, qvel
+        self.frame[envs] = frames
+        self.episode_length[envs] = 0
+        self.last_action[envs] = 0.0
+        self._target[envs] = np.clip(self.reference.base[frames], *self.soft_limits)
+
+    def step(self, actions: np.ndarray) -> StepResult:
+        """Apply raw actions [N, 29] for one control step.
+
+        Raises:
+            ValueError: if an action is not finite.
+        """
+        actions = np.asarray(actions, dtype=np.float64)
+        if not np.isfinite(actions).all():
+            raise ValueError("an action is not finite")
+        control = self._controls(actions)
+        broken = self.physics.step(control)
+        self._target = control[:, -1]
+        self.frame += 1
+        self.episode_length += 1
+        robot = self._bodies()
+        errors = tracking_errors(robot, self.reference.lagged_bodies(self.frame), ANCHOR)
+        reward, terms = self._reward(robot, errors, actions)
+        terminated = broken | self._failed(robot, errors)
+        truncated = ~terminated & (
+            (self.episode_length >= self.config.max_steps)
+            | (self.frame >= self.reference.num_frames - 1)
+        )
+        reward = np.where(broken, 0.0, reward * self.config.reward.scale)
+        self.last_action = actions.copy()
+        final = self.observe()
+        info = {
+            "terms": terms,
+            "errors": self._error_metrics(errors),
+            "broken": broken,
+            "episode_length": self.episode_length.copy(),
+            "frame": self.frame.copy(),
+        }
+        ended = np.flatnonzero(terminated | truncated)
+        self.phase.record(self.frame[terminated & ~broken])
+        observations = final
+        if len(ended):
+            self.reset_to(ended, self.phase.sample(len(ended), self.rng))
+            observations = self.observe()
+        return StepResult(
+            observations, final, reward.astype(np.float32), terminated, truncated, info
+        )
+
+    def close(self) -> None:
+        """End the physics threads."""
+        self.physics.close()
+
+    # -- pieces of a step -----------------------------------------------------------------------
+
+    def _controls(self, actions: np.ndarray) -> np.ndarray:
+        """Return the PD targets of each physics step [N, decimation, 29], slew-limited."""
+        desired = action_to_target(
+            actions, self.reference.base[self.frame], self.profile.action_scale
+        )
+        desired = np.clip(desired, *self.soft_limits)
+        change = (desired - self._target)[:, None]
+        return self._target[:, None] + np.clip(change, -self._ramp, self._ramp)
+
+    def _bodies(self) -> BodyPoses:
+        """Return the tracked bodies of the sensors' time (one physics step before the state)."""
+        values = self.physics.sensordata[:, self._sensors]
+        n, b = self.num_envs, len(TRACKED_BODY_NAMES)
+        pos, quat, lin, ang = np.split(values, [3 * b, 7 * b, 10 * b], axis=1)
+        return BodyPoses(
+            pos.reshape(n, b, 3),
+            quat.reshape(n, b, 4),
+            lin.reshape(n, b, 3),
+            ang.reshape(n, b, 3),
+        )
+
+    def _failed(self, robot: BodyPoses, errors: TrackingErrors) -> np.ndarray:
+        reference = self.reference.lagged_bodies(self.frame)
+        return tracking_failed(
+            self.config.termination,
+            robot.pos[:, ANCHOR, 2] - reference.pos[:, ANCHOR, 2],
+            robot.quat[:, ANCHOR],
+            reference.quat[:, ANCHOR],
+            errors.body_height[:, END_EFFECTORS],
+        )
+
+    def _reward(
+        self, robot: BodyPoses, errors: TrackingErrors, actions: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        config = self.config.reward
+        joints, velocities = self.physics.qpos[:, 7:], self.physics.qvel[:, 6:]
+        contacts = self.physics.sensordata[:, self._contacts]  # left foot, right foot, all
+        if config.set == "tracking":
+            low, high = self.soft_limits
+            beyond = np.maximum(low - joints, 0.0) + np.maximum(joints - high, 0.0)
+            return tracking_reward(
+                config.tracking,
+                errors,
+                np.square(actions - self.last_action).sum(-1),
+                beyond.sum(-1),
+                np.maximum(contacts[:, 2] - contacts[:, 0] - contacts[:, 1], 0.0),
+            )
+        reference, lagged = self.reference, self.reference.lagged_bodies(self.frame)
+        profile = self.profile
+        torque = profile.stiffness * (self._target - joints) - profile.damping * velocities
+        return deepmimic_reward(
+            config.deepmimic,
+            joints - reference.qpos[self.frame, 7:],
+            quat_error(robot.quat[:, PELVIS], lagged.quat[:, PELVIS]),
+            velocities - reference.qvel[self.frame, 6:],
+            robot.ang_vel[:, PELVIS] - lagged.ang_vel[:, PELVIS],
+            np.clip(torque / profile.torque_limit, -1.0, 1.0),
+            (contacts[:, :2] > 0) == reference.foot_contact[self.frame],
+        )
+
+    def _error_metrics(self, errors: TrackingErrors) -> dict[str, np.ndarray]:
+        joints = self.physics.qpos[:, 7:] - self.reference.qpos[self.frame, 7:]
+        return {
+            "joint_pos": np.abs(joints).mean(-1),
+            "anchor_pos": np.sqrt(errors.anchor_pos),
+            "anchor_ori": np.sqrt(errors.anchor_ori),
+            "body_pos": np.sqrt(errors.body_pos),
+        }
+
+    def observe(self) -> Observations:
+        """Return the observations of the present state, without noise."""
+        qpos, qvel = self.physics.qpos, self.physics.qvel
+        reference, frame = self.reference, self.frame
+        anchor_pos, anchor_quat = torso_pose(qpos[:, :3], qpos[:, 3:7], qpos[:, 7:][:, WAIST])
+        inputs = ObservationInputs(
+            joint_pos=qpos[:, 7:],
+            joint_vel=qvel[:, 6:],
+            base_quat=qpos[:, 3:7],
+            base_ang_vel=qvel[:, 3:6],
+            base_lin_vel=quat_apply_inverse(qpos[:, 3:7], qvel[:, :3]),
+            anchor_pos_w=anchor_pos,
+            anchor_quat_w=anchor_quat,
+            ref_joint_pos=reference.qpos[frame, 7:],
+            ref_joint_vel=reference.qvel[frame, 6:],
+            ref_anchor_pos_w=reference.anchor_pos[frame],
+            ref_anchor_quat_w=reference.anchor_quat[frame],
+            last_action=self.last_action,
+            default_joint_pos=self.profile.default_position,
+        )
+        critic = build_observation(self._critic_terms, inputs).astype(np.float32)
+        return Observations(critic[:, : self.policy_size], critic)
+
+    # -- checkpoints ----------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "qpos": self.physics.qpos.copy(),
+            "qvel": self.physics.qvel.copy(),
+            "frame": self.frame.copy(),
+            "episode_length": self.episode_length.copy(),
+            "last_action": self.last_action.copy(),
+            "target": self._target.copy(),
+            "rng": self.rng.bit_generator.state,
+            "phase": self.phase.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`'s result."""
+        self.physics.qpos[:], self.physics.qvel[:] = state["qpos"], state["qvel"]
+        self.frame[:], self.episode_length[:] = state["frame"], state["episode_length"]
+        self.last_action[:] = state["last_action"]
+        self._target = np.array(state["target"])
+        self.rng.bit_generator.state = state["rng"]
+        self.phase.load_state_dict(state["phase"])

@@ -1,0 +1,1 @@
+"""How the robot learns: experience buffers, networks, learner, trainer, checkpoints."""
