@@ -1,0 +1,1 @@
+"""How an action becomes a safe PD target. Needs numpy only."""
