@@ -1,0 +1,88 @@
+"""Checkpoints: written whole or not at all, read without executing code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import atomic_write
+
+PATTERN = "step_*.pt"
+
+
+def _to_plain(value: Any) -> Any:
+    """Replace numpy arrays and scalars by tensors and plain numbers."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_plain(item) for item in value)
+    return value
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` (tensors, arrays, numbers, strings and containers of them) to ``path``.
+
+    Raises:
+        G1MimicError: if the disk does not take it; an older file of the name is kept.
+    """
+    try:
+        with atomic_write(path) as temporary:
+            torch.save(_to_plain(state), temporary)
+    except (OSError, RuntimeError) as error:
+        raise G1MimicError(f"checkpoint {path} was not written: {error}") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        G1MimicError: if the file is missing, damaged or not a checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        detail = str(error).strip().splitlines() or ["unknown error"]
+        raise G1MimicError(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
+    if not isinstance(state, dict):
+        raise G1MimicError(f"cannot read checkpoint {path}: it does not hold a mapping")
+    return state
+
+
+def numbered(folder: Path) -> list[Path]:
+    """Return the numbered checkpoints in ``folder``, oldest first."""
+    return sorted(folder.glob(PATTERN))
+
+
+def newest_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read the newest checkpoint that can be read.
+
+    Raises:
+        G1MimicError: if there is none; the message gives the reason for the newest.
+    """
+    paths = numbered(folder)
+    if not paths:
+        raise G1MimicError(f"no checkpoint in {folder}: nothing to resume")
+    failure: G1MimicError | None = None
+    for path in reversed(paths):
+        try:
+            return load_checkpoint(path)
+        except G1MimicError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest ``keep`` numbered checkpoints."""
+    for path in numbered(folder)[:-keep]:
+        path.unlink(missing_ok=True)

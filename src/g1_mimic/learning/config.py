@@ -1,0 +1,104 @@
+"""Settings of a training run: one YAML for the command line and the trainer node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from g1_mimic.envs.config import EnvConfig
+from g1_mimic.files import find_file
+from g1_mimic.learning.learner import LearnerConfig
+from g1_mimic.motion.phase import PhaseConfig
+from g1_mimic.settings import Settings, merge, read_mapping, ros_parameters, validate
+
+TRAINER_NODE = "trainer"
+"""Name of the node, and of its section in a ROS 2 parameter file."""
+
+
+class ReplayConfig(Settings):
+    """Experience replay; the parameters of prioritisation are the guide's."""
+
+    capacity: int = Field(131072, gt=0)
+    """Transitions kept, rounded down to whole vector steps."""
+    batch_size: int = Field(256, gt=0)
+    alpha: float = Field(0.6, ge=0)
+    """Priority exponent: 0 is uniform."""
+    beta: float = Field(0.4, ge=0, le=1)
+    """Importance weight exponent at the start."""
+    beta_increment: float = Field(0.0001, ge=0)
+    """Growth of beta with each sampled batch, up to 1."""
+    epsilon: float = Field(1e-6, gt=0)
+    """Added to every priority."""
+
+
+class CheckpointConfig(Settings):
+    """When and how many checkpoints are kept."""
+
+    interval_s: float = Field(60.0, gt=0)
+    keep: int = Field(2, ge=1)
+
+
+class EvaluationConfig(Settings):
+    """Evaluation during training: no adaptive sampling, start frames spread over the clip."""
+
+    interval_env_steps: int = Field(25_000, gt=0)
+    episodes: int = Field(32, gt=0)
+
+
+class TrainConfig(Settings):
+    """Everything that a training run depends on."""
+
+    task: str = ""
+    """Task JSON; what it says overrides motion, robot, reward and sampling below."""
+    motion: str = "stand"
+    robot: str = "g1_29dof"
+    num_envs: int = Field(64, gt=0)
+    total_env_steps: int = Field(300_000, gt=0)
+    warmup_env_steps: int = Field(5_000, ge=0)
+    """Environment steps before the first update."""
+    updates_per_step: int = Field(4, gt=0)
+    """Gradient steps per vector step of all environments."""
+    sampling: Literal["uniform", "per"] = "per"
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    """Device of the learner: auto, cpu, cuda or cuda:N."""
+    run_dir: str = ""
+    """Folder of the run; empty makes a new one under runs_root."""
+    runs_root: str = "runs"
+    resume: bool = False
+    """Continue the run in run_dir, or the newest one under runs_root."""
+    log_interval_s: float = Field(5.0, gt=0)
+    env: EnvConfig = EnvConfig()
+    phase: PhaseConfig = PhaseConfig()
+    replay: ReplayConfig = ReplayConfig()
+    learner: LearnerConfig = LearnerConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> TrainConfig:
+        if self.replay.capacity < self.num_envs * (self.learner.n_step + 1):
+            raise ValueError("replay.capacity holds fewer than n_step + 1 vector steps")
+        if not self.learner.value_min < self.learner.value_max:
+            raise ValueError("learner.value_min must be below learner.value_max")
+        return self
+
+
+def load_train_config(
+    path: str | Path | None = None, overrides: dict[str, Any] | None = None
+) -> TrainConfig:
+    """Read ``path`` (default: the package's config/train.yaml) and apply ``overrides``.
+
+    The file may be a plain mapping or a ROS 2 parameter file.
+
+    Raises:
+        G1MimicError: one line naming the file and the key that is wrong.
+    """
+    file = find_file(
+        path or "config/train.yaml", subdirs=("config",), suffixes=(".yaml",), what="parameter file"
+    )
+    data = ros_parameters(read_mapping(file), TRAINER_NODE)
+    validate(TrainConfig, data, file)  # so that errors of the file are told from the overrides'
+    return validate(TrainConfig, merge(data, overrides or {}), "arguments")

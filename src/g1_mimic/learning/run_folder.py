@@ -1,0 +1,88 @@
+"""The folder of a training run: what is in it, how a new one is made, which one is the newest."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import g1_mimic
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import atomic_write_text
+
+POLICY_FILE = "policy.onnx"
+"""The best policy of a run so far, by its own evaluations."""
+LATEST_POLICY_FILE = "policy_latest.onnx"
+"""The policy of the newest evaluation."""
+CONFIG_FILE = "config.yaml"
+
+
+class RunFolder:
+    """Paths inside one run folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.checkpoints = self.path / "checkpoints"
+        self.events = self.path / "events"
+        self.policy = self.path / POLICY_FILE
+        self.latest_policy = self.path / LATEST_POLICY_FILE
+        self.config = self.path / CONFIG_FILE
+        self.best = self.checkpoints / "best.pt"
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the folder and write the run's configuration and origin.
+
+        Raises:
+            G1MimicError: if it already holds a run or cannot be made.
+        """
+        if self.config.exists():
+            raise G1MimicError(
+                f"{self.path} already holds a run: continue it with resume, or name another folder"
+            )
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise G1MimicError(f"cannot make run folder {self.path}: {error.strerror}") from error
+        origin = {
+            "version": g1_mimic.__version__,
+            "git_revision": _git_revision(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        text = yaml.safe_dump({"config": config, "origin": origin}, sort_keys=False)
+        atomic_write_text(self.config, text)
+
+
+def new_run_path(root: str | Path, motion: str, seed: int) -> Path:
+    """Return a path for a new run under ``root`` that does not exist yet."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(motion).stem}-s{seed}"
+    path = Path(root) / stem
+    number = 2
+    while path.exists():
+        path = Path(root) / f"{stem}-{number}"
+        number += 1
+    return path
+
+
+def newest_run(root: str | Path) -> Path | None:
+    """Return the run folder under ``root`` that was started last, or None."""
+    configs = list(Path(root).expanduser().glob(f"*/{CONFIG_FILE}"))
+    if not configs:
+        return None
+    return max(configs, key=lambda path: path.stat().st_mtime).parent
+
+
+def _git_revision() -> str:
+    """Return the revision of the source checkout, or an empty string."""
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""

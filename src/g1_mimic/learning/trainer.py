@@ -1,0 +1,439 @@
+"""The training run: physics, replay, learner, evaluation, checkpoints and exports in one loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from g1_mimic.envs.task import DEFAULT_PROFILE, Task
+from g1_mimic.envs.tracking_env import StepResult, TrackingEnv
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.checkpoint import newest_checkpoint, prune, save_checkpoint
+from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.evaluation import Evaluation, evaluate
+from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
+from g1_mimic.learning.learner import Learner
+from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.run_folder import RunFolder
+from g1_mimic.motion.formats import load_motion
+from g1_mimic.policy.export import export_tracking_policy
+from g1_mimic.robot.profile import load_profile
+
+FIELDS = ("obs", "action", "reward", "next_obs", "terminated", "truncated")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; what the progress line shows."""
+
+    env_steps: int
+    total_env_steps: int
+    steps_per_s: float
+    remaining_s: float
+    metrics: dict[str, float]
+
+    def __str__(self) -> str:
+        share = 100.0 * self.env_steps / self.total_env_steps
+        parts = [
+            f"{self.env_steps}/{self.total_env_steps} steps ({share:.0f}%)",
+            f"{self.steps_per_s:.0f} steps/s",
+        ]
+        shown = {
+            "train/return": "return {:.2f}",
+            "train/episode_s": "episode {:.1f} s",
+            "eval/survival": "eval survival {:.0%}",
+            "eval/score": "score {:.2f}",
+        }
+        parts += [text.format(self.metrics[k]) for k, text in shown.items() if k in self.metrics]
+        minutes, seconds = divmod(round(self.remaining_s), 60)
+        return " | ".join([*parts, f"{minutes}:{seconds:02d} left"])
+
+
+class Trainer:
+    """One run: made or resumed in the constructor, carried out by `run`.
+
+    Each vector step of the environments is simulated in a thread of its own while the learner
+    updates from what was recorded before it, so that both cores of a small machine are busy. What
+    is computed does not depend on which finishes first: with one seed, a run on the CPU is the
+    same every time, also across interruptions.
+
+    Args:
+        config: the settings.
+        run_path: the run folder.
+        resume: continue from the newest checkpoint in the folder.
+
+    Raises:
+        G1MimicError: if a file or setting does not fit, or there is nothing to resume.
+    """
+
+    def __init__(self, config: TrainConfig, run_path: str | Path, resume: bool = False) -> None:
+        self.folder = RunFolder(run_path)
+        state = newest_checkpoint(self.folder.checkpoints) if resume else None
+        self.config, self.profile, clip, env_config = resolve(config)
+        config = self.config
+        torch.manual_seed(config.seed)
+        self.device = choose_device(config.device)
+
+        def make_env(num_envs: int, seed: int) -> TrackingEnv:
+            return TrackingEnv(clip, self.profile, env_config, num_envs, seed, config.phase)
+
+        self.clip = clip
+        self.env = make_env(config.num_envs, config.seed)
+        self.eval_env = make_env(config.evaluation.episodes, 0)
+        self.learner = Learner(
+            config.learner,
+            self.env.policy_size,
+            self.env.critic_size,
+            self.env.last_action.shape[1],
+            env_config.action_bound,
+            self.device,
+        )
+        self.buffer = self._make_buffer()
+        self.env_steps = 0
+        self.best_score = -np.inf
+        self.metrics: dict[str, float] = {}
+        self.on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
+        self.on_progress: Callable[[Progress], None] = lambda progress: None
+        self._stop = threading.Event()
+        self._running = threading.Event()
+        self._running.set()
+        self._requests: deque[tuple[Callable[[], Any], threading.Event, list[Any]]] = deque()
+        self._returns = np.zeros(config.num_envs)
+        self._ended: deque[tuple[float, int]] = deque(maxlen=4 * config.num_envs)
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._next_eval = config.evaluation.interval_env_steps
+        if state is None:
+            self.folder.create(self.config.model_dump(mode="json"))
+            self._obs = self.env.reset()
+        else:
+            self._restore(state)
+
+    def _make_buffer(self) -> ExperienceBuffer:
+        config, replay = self.config, self.config.replay
+        rows = replay.capacity // config.num_envs
+        if config.sampling == "uniform":
+            return ExperienceBuffer(rows, config.num_envs, device=self.device)
+        return PrioritizedExperienceBuffer(
+            rows,
+            config.num_envs,
+            alpha=replay.alpha,
+            beta=replay.beta,
+            beta_increment=replay.beta_increment,
+            epsilon=replay.epsilon,
+            device=self.device,
+        )
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, float]:
+        """Train until ``total_env_steps`` or `stop`, and return the last metrics.
+
+        However it ends, a checkpoint is written; after a full run the policy is exported too.
+
+        Raises:
+            G1MimicError: if training diverges or a file cannot be written.
+        """
+        config = self.config
+        torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
+        self.folder.events.mkdir(parents=True, exist_ok=True)
+        self._writer = SummaryWriter(str(self.folder.events), purge_step=self.env_steps)
+        self._clock = time.monotonic()
+        last_save = last_log = self._clock
+        self._logged_steps = self.env_steps
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="physics") as pool:
+                while self.env_steps < config.total_env_steps and not self._stop.is_set():
+                    self._serve_requests()
+                    if not self._running.wait(timeout=0.1):
+                        continue
+                    self._train_step(pool)
+                    now = time.monotonic()
+                    if self.env_steps >= self._next_eval:
+                        self._next_eval += config.evaluation.interval_env_steps
+                        self.evaluate()
+                        last_log = self._log(now)
+                    elif now - last_log >= config.log_interval_s:
+                        last_log = self._log(now)
+                    if now - last_save >= config.checkpoint.interval_s:
+                        self.save()
+                        last_save = now
+            if not self._stop.is_set():
+                self.evaluate()
+            self._log(time.monotonic())
+            self.save()
+        finally:
+            self._serve_requests()
+            self._writer.close()
+            self.env.close()
+            self.eval_env.close()
+        return dict(self.metrics)
+
+    def _train_step(self, pool: ThreadPoolExecutor) -> None:
+        """Simulate one vector step, and do the updates that go with it."""
+        config = self.config
+        obs = torch.from_numpy(self._obs.critic).to(self.device)
+        self.learner.observe(obs)
+        actions = self.learner.explore(obs[:, : self.env.policy_size])
+        future = pool.submit(self.env.step, actions.cpu().numpy())
+        if self.env_steps >= config.warmup_env_steps:
+            for _ in range(config.updates_per_step):
+                self._update()
+        result = future.result()
+        self._record(obs, actions, result)
+        self._obs = result.observations
+        self.env_steps += config.num_envs
+
+    def _update(self) -> None:
+        config = self.config
+        batch = self.buffer.sample(config.replay.batch_size)
+        indices = batch["indices"]
+        window = gather_nstep(self.buffer, indices, config.learner.n_step, config.learner.gamma)
+        batch |= {name: window[name] for name in ("reward", "discount", "next_obs")}
+        if "weights" not in batch:
+            batch["weights"] = torch.ones_like(batch["reward"])
+        metrics, errors = self.learner.update(batch)
+        if isinstance(self.buffer, PrioritizedExperienceBuffer):
+            self.buffer.update_priorities(indices, errors)
+            metrics["importance_weight"] = batch["weights"].mean()
+        for name, value in metrics.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _record(self, obs: torch.Tensor, actions: torch.Tensor, result: StepResult) -> None:
+        buffer, device = self.buffer, self.device
+
+        def tensor(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
+        buffer.record("obs", obs)
+        buffer.record("action", actions)
+        buffer.record("reward", tensor(result.reward))
+        buffer.record("next_obs", tensor(result.final_observations.critic))
+        buffer.record("terminated", tensor(result.terminated))
+        buffer.record("truncated", tensor(result.truncated))
+        buffer.inc()
+        self._returns += result.reward
+        for i in np.flatnonzero(result.terminated | result.truncated):
+            self._ended.append((self._returns[i], int(result.info["episode_length"][i])))
+            self._returns[i] = 0.0
+        broken = int(result.info["broken"].sum())
+        if broken:
+            self.metrics["train/physics_faults"] = (
+                self.metrics.get("train/physics_faults", 0.0) + broken
+            )
+
+    # -- evaluation, logging, files ---------------------------------------------------------------
+
+    def evaluate(self) -> Evaluation:
+        """Evaluate the learning and the averaged actor, and export the better of the two."""
+        candidates = {"raw": self.learner.actor, "averaged": self.learner.average_actor}
+        results = {}
+        for name, actor in candidates.items():
+
+            @torch.no_grad()
+            def act(obs: np.ndarray, frames: np.ndarray, actor: Any = actor) -> np.ndarray:
+                result: np.ndarray = actor(torch.from_numpy(obs).to(self.device)).cpu().numpy()
+                return result
+
+            results[name] = evaluate(self.eval_env, act)
+        chosen = max(results, key=lambda name: results[name].score)
+        evaluation = results[chosen]
+        self.metrics |= {f"eval/{k}": float(v) for k, v in evaluation.as_dict().items()}
+        self.metrics["eval/score_raw"] = results["raw"].score
+        self.metrics["eval/score_averaged"] = results["averaged"].score
+        self._export(self.folder.latest_policy, candidates[chosen])
+        if evaluation.score > self.best_score:
+            self.best_score = evaluation.score
+            self._export(self.folder.policy, candidates[chosen])
+            save_checkpoint(
+                self.folder.best,
+                {
+                    "env_steps": self.env_steps,
+                    "score": self.best_score,
+                    "chosen": chosen,
+                    "learner": self.learner.state_dict(),
+                    "config": self.config.model_dump_json(),
+                },
+            )
+        return evaluation
+
+    def _export(self, path: Path, actor: Any) -> None:
+        export_tracking_policy(
+            path,
+            actor,
+            clip=self.clip,
+            profile=self.profile,
+            env_config=self.env.config,
+            run=f"{self.folder.path.name}@{self.env_steps}",
+        )
+
+    def _log(self, now: float) -> float:
+        """Write metrics to TensorBoard and the callbacks; return ``now``."""
+        config, metrics = self.config, self.metrics
+        for name, total in self._sums.items():
+            metrics[f"learner/{name}"] = float(total) / self._counts[name]
+        self._sums.clear()
+        self._counts.clear()
+        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
+        if bad:
+            raise G1MimicError(
+                f"training diverged at {self.env_steps} steps: {', '.join(bad)} not finite; "
+                "the last checkpoint is intact, lower learner.learning_rate"
+            )
+        if self._ended:
+            returns, lengths = np.array(self._ended).T
+            metrics["train/return"] = float(returns.mean())
+            metrics["train/episode_s"] = float(lengths.mean() / 50.0)
+        if isinstance(self.buffer, PrioritizedExperienceBuffer):
+            metrics["replay/beta"] = float(self.buffer.beta)
+        metrics["replay/transitions"] = float(self.buffer.get_sample_count())
+        metrics |= {f"sampling/{k}": v for k, v in self.env.phase.metrics().items()}
+        elapsed = now - self._clock
+        rate = (self.env_steps - self._logged_steps) / elapsed if elapsed > 0 else 0.0
+        metrics["train/env_steps_per_s"] = rate
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, self.env_steps)
+        self._writer.flush()
+        self.on_metrics(self.env_steps, dict(metrics))
+        left = config.total_env_steps - self.env_steps
+        self.on_progress(
+            Progress(
+                self.env_steps,
+                config.total_env_steps,
+                rate,
+                max(left, 0) / rate if rate > 0 else float("inf"),
+                dict(metrics),
+            )
+        )
+        self._clock, self._logged_steps = time.monotonic(), self.env_steps
+        return now
+
+    def save(self) -> Path:
+        """Write a checkpoint that `resume` continues from, and delete old ones."""
+        path = self.folder.checkpoints / f"step_{self.env_steps:010d}.pt"
+        save_checkpoint(
+            path,
+            {
+                "env_steps": self.env_steps,
+                "best_score": float(self.best_score),
+                "next_eval": self._next_eval,
+                "config": self.config.model_dump_json(),
+                "learner": self.learner.state_dict(),
+                "buffer": self.buffer.state_dict(),
+                "env": self.env.state_dict(),
+                "returns": self._returns,
+                "torch_rng": torch.get_rng_state(),
+                "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            },
+        )
+        prune(self.folder.checkpoints, self.config.checkpoint.keep)
+        return path
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.env_steps = int(state["env_steps"])
+            self.best_score = float(state["best_score"])
+            self._next_eval = int(state["next_eval"])
+            self.learner.load_state_dict(state["learner"])
+            self.buffer.load_state_dict(state["buffer"])
+            self.env.load_state_dict(state["env"])
+            self._returns = np.array(state["returns"])
+            torch.set_rng_state(state["torch_rng"])
+            if state["cuda_rng"] and self.device.type == "cuda":
+                torch.cuda.set_rng_state_all(state["cuda_rng"])
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            detail = str(error).splitlines()[0][:160]
+            raise G1MimicError(
+                f"the checkpoint in {self.folder.checkpoints} does not fit these settings "
+                f"({detail}): resume with the run's own configuration, {self.folder.config}"
+            ) from error
+        self._obs = self.env.observe()
+
+    # -- control from other threads ---------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask `run` to save and return after the present step."""
+        self._stop.set()
+        self._running.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def pause(self, paused: bool = True) -> None:
+        """Hold the run between steps, or let it go on."""
+        if paused:
+            self._running.clear()
+        else:
+            self._running.set()
+
+    def call(self, function: Callable[[], Any], timeout: float = 60.0) -> Any:
+        """Run ``function`` between two steps in the training thread and return its result.
+
+        Raises:
+            G1MimicError: if it raised, or the run did not get to it in time.
+        """
+        done, outcome = threading.Event(), []  # type: tuple[threading.Event, list[Any]]
+        self._requests.append((function, done, outcome))
+        if not done.wait(timeout):
+            raise G1MimicError("the training loop did not answer in time")
+        if isinstance(outcome[0], Exception):
+            raise G1MimicError(str(outcome[0])) from outcome[0]
+        return outcome[0]
+
+    def _serve_requests(self) -> None:
+        while self._requests:
+            function, done, outcome = self._requests.popleft()
+            try:
+                outcome.append(function())
+            except Exception as error:
+                outcome.append(error)
+            done.set()
+
+
+def resolve(config: TrainConfig) -> tuple[TrainConfig, Any, Any, Any]:
+    """Return the settings after the task file, the robot, the clip and the environment's settings.
+
+    Raises:
+        G1MimicError: if a file is missing or does not fit.
+    """
+    if not config.task:
+        clip = load_motion(config.motion)
+        return config, load_profile(config.robot or DEFAULT_PROFILE), clip, config.env
+    task = Task(config.task)
+    changes: dict[str, Any] = {}
+    if (adaptive := task.config.adaptive_sampling) is not None:
+        replay = {k: getattr(adaptive, k) for k in ("alpha", "beta", "beta_increment", "epsilon")}
+        changes["sampling"] = "per" if adaptive.enabled else "uniform"
+        changes["replay"] = config.replay.model_copy(update=replay)
+    config = config.model_copy(update=changes)
+    return config, task.profile(), task.clip(), task.env_config(config.env)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device: ``auto`` is the first CUDA device, else the CPU.
+
+    Raises:
+        G1MimicError: if the device does not exist.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise G1MimicError(f"device '{name}' is not one: use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise G1MimicError(f"device '{name}' asked for, but CUDA is not available; use cpu")
+    return device
