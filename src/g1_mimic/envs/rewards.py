@@ -99,7 +99,7 @@ def tracking_reward(
         errors: squared tracking errors.
         action_rate: squared change of the raw action, summed over joints [N].
         limit_violation: angle beyond the soft limits, summed over joints [N], rad.
-        undesired_contacts: number of bodies other than feet and hands that touch the floor [N].
+        undesired_contacts: number of contacts with the floor other than of the feet [N].
     """
 
     def kernel(squared_error: np.ndarray, std: float) -> np.ndarray:

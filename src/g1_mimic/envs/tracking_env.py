@@ -37,9 +37,7 @@ from g1_mimic.robot.names import (
 )
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import (
-    quat_apply,
     quat_apply_inverse,
-    quat_conjugate,
     quat_error,
     quat_from_rpy,
     quat_multiply,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -58,7 +59,7 @@ class RunningNormalizer(nn.Module):
 def mlp(sizes: Sequence[int]) -> nn.Sequential:
     """Hidden layers: linear, LayerNorm, SiLU for each pair of ``sizes``."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.LayerNorm(fan_out), nn.SiLU()]
     return nn.Sequential(*layers)
 
@@ -87,7 +88,7 @@ class Actor(nn.Module):
         """Return the deterministic action [N, action_size]."""
         return torch.tanh(self.mean(self.trunk(self.normalizer(obs)))) * self.bound
 
-    def sample(self, obs: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def sample(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Draw actions; return them [N, action_size] and their log-probabilities [N].
 
         The log-probability is that of the action in units of the bound, so that entropies do not
@@ -97,7 +98,7 @@ class Actor(nn.Module):
         mean = self.mean(features)
         low, high = LOG_STD_RANGE
         log_std = low + 0.5 * (high - low) * (torch.tanh(self.log_std(features)) + 1.0)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn_like(mean)
         u = mean + log_std.exp() * noise
         # log(1 − tanh(u)²) = 2·(log 2 − u − softplus(−2u)), which does not overflow
         squash = 2.0 * (math.log(2.0) - u - nn.functional.softplus(-2.0 * u))
@@ -161,7 +162,7 @@ class TwinCritic(nn.Module):
         self.normalizer = RunningNormalizer(observation_size)
         sizes = [observation_size + action_size, *hidden]
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [
                 EnsembleLinear(self.members, fan_in, fan_out),
                 EnsembleNorm(self.members, fan_out),

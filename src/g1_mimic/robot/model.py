@@ -1,0 +1,207 @@
+"""The MuJoCo model of the robot, built from ``models/g1`` and a profile."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import mujoco
+import numpy as np
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import share_dir
+from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS, TRACKED_BODY_NAMES
+from g1_mimic.robot.profile import RobotProfile
+
+Feet = Literal["spheres", "capsules"]
+
+IMU_SITE = "imu_in_pelvis"
+HOME_KEYFRAME = "home"
+FLOOR_GEOM = "floor"
+
+_FLOOR_BIT, _ROBOT_BIT = 1, 2
+_TRACKING_SENSORS = (
+    ("pos", mujoco.mjtSensor.mjSENS_FRAMEPOS, 3),
+    ("quat", mujoco.mjtSensor.mjSENS_FRAMEQUAT, 4),
+    ("lin_vel", mujoco.mjtSensor.mjSENS_FRAMELINVEL, 3),
+    ("ang_vel", mujoco.mjtSensor.mjSENS_FRAMEANGVEL, 3),
+)
+_CONTACT_SENSORS = (
+    ("contact_left_foot", "left_ankle_roll_link"),
+    ("contact_right_foot", "right_ankle_roll_link"),
+    ("contact_all", "pelvis"),
+)
+"""Sensor name and the root of the subtree whose contacts with the floor it counts."""
+
+
+def build_model(
+    profile: RobotProfile,
+    *,
+    timestep: float = 0.005,
+    feet: Feet = "spheres",
+    self_collision: bool = False,
+    scene: bool = True,
+    tracking_sensors: bool = False,
+) -> mujoco.MjModel:
+    """Build the robot with position actuators that act as the motors' PD loops.
+
+    The state is ``qpos`` [36] = pelvis position 3, pelvis quaternion 4 (w x y z), joints 29, and
+    ``qvel`` [35] = pelvis linear velocity 3 (world), angular velocity 3 (pelvis frame), joints 29.
+    ``ctrl`` [29] is the target angle; joints and actuators have the order of ``JOINT_NAMES``.
+    Sensors: ``imu_quat`` 4, ``imu_gyro`` 3, ``imu_acc`` 3, then the tracking sensors.
+
+    Args:
+        profile: gains, armature, limits and default pose.
+        timestep: physics step, s.
+        feet: what touches the floor: 4 spheres per foot (fast) or the sole's 7 capsules.
+        self_collision: let the robot's bodies touch one another; else they touch the floor only.
+        scene: add floor, light and camera; without it the robot is alone in the world.
+        tracking_sensors: add pose and velocity of ``TRACKED_BODY_NAMES``, in blocks
+            (see ``tracking_sensor_slice``), and counts of floor contacts (needs the scene).
+
+    Raises:
+        G1MimicError: if the profile does not fit the model, or an argument is unknown.
+    """
+    if feet not in ("spheres", "capsules"):
+        raise G1MimicError(f"feet must be 'spheres' or 'capsules', not '{feet}'")
+    path = share_dir() / "models" / "g1" / ("scene.xml" if scene else "g1.xml")
+    spec = mujoco.MjSpec.from_file(str(path))
+    _set_physics(spec, timestep)
+    _set_contacts(spec, feet, self_collision)
+    _apply_profile(spec, profile)
+    _add_sensors(spec, tracking_sensors)
+    spec.add_key(name=HOME_KEYFRAME, qpos=home_qpos(profile), ctrl=profile.default_position)
+    model = spec.compile()
+    _check(model, profile)
+    return model
+
+
+def home_qpos(profile: RobotProfile) -> np.ndarray:
+    """Return the default pose [36]: standing at the origin, facing x."""
+    return np.concatenate([[0, 0, profile.pelvis_height, 1, 0, 0, 0], profile.default_position])
+
+
+def tracking_sensor_slice(model: mujoco.MjModel) -> slice:
+    """Return where the tracking sensors lie in ``sensordata``: 14·(3 + 4 + 3 + 3) = 182 numbers.
+
+    Blocks in this order: positions 14 x 3 (m, world), quaternions 14 x 4, linear velocities of the
+    body frames' origins 14 x 3 (m/s, world), angular velocities 14 x 3 (rad/s, world).
+
+    Raises:
+        G1MimicError: if the model was built without them.
+    """
+    first = mujoco.mj_name2id(
+        model, mujoco.mjtObj.mjOBJ_SENSOR, f"tracking_pos_{TRACKED_BODY_NAMES[0]}"
+    )
+    if first < 0:
+        raise G1MimicError("the model has no tracking sensors; build it with tracking_sensors=True")
+    start = int(model.sensor_adr[first])
+    return slice(start, start + len(TRACKED_BODY_NAMES) * sum(n for _, _, n in _TRACKING_SENSORS))
+
+
+def contact_count_slice(model: mujoco.MjModel) -> slice:
+    """Return where ``sensordata`` counts contacts with the floor: left foot, right foot, all.
+
+    Raises:
+        G1MimicError: if the model was built without tracking sensors.
+    """
+    first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, _CONTACT_SENSORS[0][0])
+    if first < 0:
+        raise G1MimicError("the model has no contact sensors; build it with tracking_sensors=True")
+    start = int(model.sensor_adr[first])
+    return slice(start, start + len(_CONTACT_SENSORS))
+
+
+def _set_physics(spec: mujoco.MjSpec, timestep: float) -> None:
+    option = spec.option
+    option.timestep = timestep
+    # The PD's damping is integrated implicitly: stable at 5 ms, no extra cost.
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # The elliptic cone costs 20% and changes no tracking result; Newton converges in a few
+    # iterations, so the caps only bound the rare worst case.
+    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    option.solver = mujoco.mjtSolver.mjSOL_NEWTON
+    option.iterations = 20
+    option.ls_iterations = 20
+
+
+def _set_contacts(spec: mujoco.MjSpec, feet: Feet, self_collision: bool) -> None:
+    """Choose what may touch what through the collision bits, and drop unused foot geoms."""
+    for geom in list(spec.geoms):
+        kind = geom.classname.name
+        if geom.name == FLOOR_GEOM:
+            geom.contype, geom.conaffinity = _FLOOR_BIT, 0
+        elif kind in ("collision", "foot_capsule", "foot_sphere"):
+            floor = kind == "collision" or kind == f"foot_{feet.removesuffix('s')}"
+            robot = self_collision and kind != "foot_sphere"
+            if not floor and not robot:
+                spec.delete(geom)
+                continue
+            geom.contype = _ROBOT_BIT if robot else 0
+            geom.conaffinity = (_FLOOR_BIT if floor else 0) | (_ROBOT_BIT if robot else 0)
+            geom.condim = 3
+            geom.friction = [1.0, 0.005, 0.0001]
+            # The robot's friction counts, whatever the floor says: one place to randomise it.
+            geom.priority = 1
+
+
+def _apply_profile(spec: mujoco.MjSpec, profile: RobotProfile) -> None:
+    for i, name in enumerate(JOINT_NAMES):
+        spec.joint(name).armature = profile.armature[i]
+        stiffness, damping = profile.stiffness[i], profile.damping[i]
+        limit = profile.torque_limit[i]
+        spec.add_actuator(
+            name=name,
+            target=name,
+            trntype=mujoco.mjtTrn.mjTRN_JOINT,
+            gaintype=mujoco.mjtGain.mjGAIN_FIXED,
+            biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+            gainprm=[stiffness] + [0.0] * 9,
+            biasprm=[0.0, -stiffness, -damping] + [0.0] * 7,
+            forcelimited=True,
+            forcerange=[-limit, limit],
+        )
+
+
+def _add_sensors(spec: mujoco.MjSpec, tracking: bool) -> None:
+    site = mujoco.mjtObj.mjOBJ_SITE
+    for name, kind in (
+        ("imu_quat", mujoco.mjtSensor.mjSENS_FRAMEQUAT),
+        ("imu_gyro", mujoco.mjtSensor.mjSENS_GYRO),
+        ("imu_acc", mujoco.mjtSensor.mjSENS_ACCELEROMETER),
+    ):
+        spec.add_sensor(name=name, type=kind, objtype=site, objname=IMU_SITE)
+    if not tracking:
+        return
+    for label, kind, _ in _TRACKING_SENSORS:
+        for body in TRACKED_BODY_NAMES:
+            spec.add_sensor(
+                name=f"tracking_{label}_{body}",
+                type=kind,
+                objtype=mujoco.mjtObj.mjOBJ_XBODY,
+                objname=body,
+            )
+    for name, body in _CONTACT_SENSORS:
+        spec.add_sensor(
+            name=name,
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            objtype=mujoco.mjtObj.mjOBJ_XBODY,
+            objname=body,
+            reftype=mujoco.mjtObj.mjOBJ_GEOM,
+            refname=FLOOR_GEOM,
+            intprm=[1, 0, 1],  # one number: how many contacts were found
+        )
+
+
+def _check(model: mujoco.MjModel, profile: RobotProfile) -> None:
+    """Hold the model to what the rest of the package takes for granted."""
+    names = tuple(model.joint(j).name for j in range(1, model.njnt))
+    if names != JOINT_NAMES or model.nq != NUM_JOINTS + 7 or model.nu != NUM_JOINTS:
+        raise G1MimicError("models/g1/g1.xml does not have the 29 joints in their order")
+    lower, upper = model.jnt_range[1:].T
+    wide = (profile.position_lower < lower - 1e-9) | (profile.position_upper > upper + 1e-9)
+    if wide.any():
+        i = int(np.flatnonzero(wide)[0])
+        raise G1MimicError(
+            f"profile {profile.name}: joint '{JOINT_NAMES[i]}' has limits beyond the mechanical "
+            f"range [{lower[i]:g}, {upper[i]:g}] of the model"
+        )
