@@ -193,10 +193,16 @@ class TrackingEnv:
         self._target = control[:, -1]
         self.frame += 1
         self.episode_length += 1
-        robot = self._bodies()
-        errors = tracking_errors(robot, self.reference.lagged_bodies(self.frame), ANCHOR)
-        reward, terms = self._reward(robot, errors, actions)
-        terminated = broken | self._failed(robot, errors)
+        robot, reference = self._bodies(), self.reference.lagged_bodies(self.frame)
+        errors = tracking_errors(robot, reference, ANCHOR)
+        reward, terms = self._reward(robot, reference, errors, actions)
+        terminated = broken | tracking_failed(
+            self.config.termination,
+            robot.pos[:, ANCHOR, 2] - reference.pos[:, ANCHOR, 2],
+            robot.quat[:, ANCHOR],
+            reference.quat[:, ANCHOR],
+            errors.body_height[:, END_EFFECTORS],
+        )
         truncated = ~terminated & (
             (self.episode_length >= self.config.max_steps)
             | (self.frame >= self.reference.num_frames - 1)
@@ -216,7 +222,9 @@ class TrackingEnv:
         observations = final
         if len(ended):
             self.reset_to(ended, self.phase.sample(len(ended), self.rng))
-            observations = self.observe()
+            critic = final.critic.copy()
+            critic[ended] = self.observe(ended).critic
+            observations = Observations(critic[:, : self.policy_size], critic)
         return StepResult(
             observations, final, reward.astype(np.float32), terminated, truncated, info
         )
@@ -248,18 +256,8 @@ class TrackingEnv:
             ang.reshape(n, b, 3),
         )
 
-    def _failed(self, robot: BodyPoses, errors: TrackingErrors) -> np.ndarray:
-        reference = self.reference.lagged_bodies(self.frame)
-        return tracking_failed(
-            self.config.termination,
-            robot.pos[:, ANCHOR, 2] - reference.pos[:, ANCHOR, 2],
-            robot.quat[:, ANCHOR],
-            reference.quat[:, ANCHOR],
-            errors.body_height[:, END_EFFECTORS],
-        )
-
     def _reward(
-        self, robot: BodyPoses, errors: TrackingErrors, actions: np.ndarray
+        self, robot: BodyPoses, lagged: BodyPoses, errors: TrackingErrors, actions: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         config = self.config.reward
         joints, velocities = self.physics.qpos[:, 7:], self.physics.qvel[:, 6:]
@@ -274,8 +272,7 @@ class TrackingEnv:
                 beyond.sum(-1),
                 np.maximum(contacts[:, 2] - contacts[:, 0] - contacts[:, 1], 0.0),
             )
-        reference, lagged = self.reference, self.reference.lagged_bodies(self.frame)
-        profile = self.profile
+        reference, profile = self.reference, self.profile
         torque = profile.stiffness * (self._target - joints) - profile.damping * velocities
         return deepmimic_reward(
             config.deepmimic,
@@ -296,10 +293,10 @@ class TrackingEnv:
             "body_pos": np.sqrt(errors.body_pos),
         }
 
-    def observe(self) -> Observations:
-        """Return the observations of the present state, without noise."""
-        qpos, qvel = self.physics.qpos, self.physics.qvel
-        reference, frame = self.reference, self.frame
+    def observe(self, envs: np.ndarray | slice = slice(None)) -> Observations:
+        """Return the observations of the present state of the robots ``envs``, without noise."""
+        qpos, qvel, frame = self.physics.qpos[envs], self.physics.qvel[envs], self.frame[envs]
+        reference = self.reference
         anchor_pos, anchor_quat = torso_pose(qpos[:, :3], qpos[:, 3:7], qpos[:, 7:][:, WAIST])
         inputs = ObservationInputs(
             joint_pos=qpos[:, 7:],
@@ -313,7 +310,7 @@ class TrackingEnv:
             ref_joint_vel=reference.qvel[frame, 6:],
             ref_anchor_pos_w=reference.anchor_pos[frame],
             ref_anchor_quat_w=reference.anchor_quat[frame],
-            last_action=self.last_action,
+            last_action=self.last_action[envs],
             default_joint_pos=self.profile.default_position,
         )
         critic = build_observation(self._critic_terms, inputs).astype(np.float32)
