@@ -47,7 +47,7 @@ class TaskConfig(Settings):
     """Selects the DeepMimic reward with these weights."""
     control: ControlConfig = ControlConfig()
     adaptive_sampling: AdaptiveSamplingConfig | None = None
-    env: dict[str, Any] = {}
+    env: dict[str, Any] = Field(default_factory=dict)
     """Further settings of the environment, as under ``env`` in train.yaml."""
 
 

@@ -1,0 +1,286 @@
+"""The command line `g1-mimic`: train, evaluate, export, motion, render, info. Needs no ROS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import g1_mimic
+from g1_mimic.errors import G1MimicError
+
+# Heavy modules (torch, mujoco) are imported by the commands that need them, so that --help and
+# mistakes in arguments answer at once.
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, or 2 after a one-line error."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except G1MimicError as error:
+        print(f"g1-mimic: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="g1-mimic",
+        description="Teach a Unitree G1 to imitate motion clips in MuJoCo.",
+    )
+    parser.add_argument("--version", action="version", version=g1_mimic.__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_export(commands)
+    from g1_mimic.motion import commands as motion_commands
+
+    motion = commands.add_parser("motion", help="inspect, show, convert and make motion clips")
+    motion_commands.add_parser(
+        motion.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    )
+    _add_render(commands)
+    _add_info(commands)
+    return parser
+
+
+# -- train ----------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a policy on a motion clip",
+        description="Train a policy. Settings come from config/train.yaml of the package, or from "
+        "--config; the options below and --set override them.",
+    )
+    parser.add_argument("--config", metavar="YAML", help="settings (default: the package's)")
+    parser.add_argument("--motion", help="clip: a name (stand, walk) or a file")
+    parser.add_argument("--task", help="task JSON (the guide's format)")
+    parser.add_argument("--robot", help="robot profile: g1_29dof, g1_guide or a file")
+    parser.add_argument("--num-envs", type=int, help="robots simulated side by side")
+    parser.add_argument("--total-env-steps", type=int, help="control steps over all robots")
+    parser.add_argument("--sampling", choices=["uniform", "per"], help="replay sampling")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--run-dir", help="folder of the run (default: a new one under runs/)")
+    parser.add_argument(
+        "--resume", action="store_true", default=None, help="continue the run in --run-dir, "
+        "or the newest one; keeps its settings but for those given here",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="any setting of the YAML, e.g. --set learner.gamma=0.98",
+    )
+    parser.set_defaults(run=_train)
+
+
+TRAIN_OPTIONS = (
+    "motion", "task", "robot", "num_envs", "total_env_steps", "sampling", "seed", "device",
+    "run_dir", "resume",
+)  # fmt: skip
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Turn ``["a.b=1"]`` into ``{"a": {"b": 1}}``; values are read as YAML.
+
+    Raises:
+        G1MimicError: for an item without ``=``.
+    """
+    result: dict[str, Any] = {}
+    for item in assignments:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise G1MimicError(f"--set {item}: write KEY=VALUE, e.g. learner.gamma=0.98")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise G1MimicError(f"--set {item}: the value is not valid YAML") from None
+        *path, name = key.split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+        place[name] = value
+    return result
+
+
+def _train(args: argparse.Namespace) -> None:
+    from g1_mimic.learning.config import load_train_config
+    from g1_mimic.learning.session import open_trainer
+    from g1_mimic.settings import merge
+
+    given = {name: getattr(args, name) for name in TRAIN_OPTIONS}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    merge(overrides, parse_assignments(args.settings))
+    if args.resume and not args.config:
+        settings = overrides
+    else:
+        settings = load_train_config(args.config, overrides).model_dump(mode="json")
+    trainer = open_trainer(settings, "arguments")
+    print(f"run folder: {trainer.folder.path}", flush=True)
+    trainer.on_progress = lambda progress: print(progress, flush=True)
+
+    def interrupt(number: int, frame: Any) -> None:
+        print("stopping: writing a checkpoint …", flush=True)
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    trainer.run()
+    if trainer.folder.policy.exists():
+        print(f"policy: {trainer.folder.policy}")
+
+
+# -- evaluate, export, info -----------------------------------------------------------------------
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="run many episodes of a policy and print how well it tracks",
+        description="Episodes start from frames spread evenly over the clip; a looped clip runs "
+        "for --seconds, others to their end.",
+    )
+    parser.add_argument("policy", help="an ONNX file, or a run folder (its best policy)")
+    parser.add_argument("--robot", help="robot profile (default: the policy's)")
+    parser.add_argument("--episodes", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=10.0, help="longest episode")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", type=float, default=0.25, help="scale of the start noise")
+    parser.add_argument("--feet", choices=["spheres", "capsules"], default="spheres")
+    parser.add_argument("--self-collision", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from g1_mimic.learning.rollout import evaluate_policy
+
+    result = evaluate_policy(
+        policy_file(args.policy),
+        robot=args.robot,
+        episodes=args.episodes,
+        seconds=args.seconds,
+        seed=args.seed,
+        noise=args.noise,
+        feet=args.feet,
+        self_collision=args.self_collision,
+    )
+    if args.json:
+        print(json.dumps(result.as_dict(), indent=2))
+    else:
+        _print_table("evaluation", result.as_dict())
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export", help="export the policy of a run's checkpoint as ONNX"
+    )
+    parser.add_argument("run_folder", help="folder of the run")
+    parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
+    parser.add_argument(
+        "--checkpoint", default="best", help="best, newest, or the path of a checkpoint"
+    )
+    parser.add_argument(
+        "--actor", choices=["chosen", "raw", "averaged"], default="chosen",
+        help="which actor: the one that evaluated better, the learning one, or its average",
+    )
+    parser.set_defaults(run=_export)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from g1_mimic.learning.rollout import export_run
+
+    print(export_run(Path(args.run_folder), Path(args.output), args.checkpoint, args.actor))
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser("info", help="show what a policy file contains")
+    parser.add_argument("policy", help="an ONNX file, or a run folder (its best policy)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=_info)
+
+
+def _info(args: argparse.Namespace) -> None:
+    from g1_mimic.policy.runtime import policy_info
+
+    info = policy_info(policy_file(args.policy))
+    if args.json:
+        print(json.dumps(info, indent=2))
+    else:
+        _print_table(args.policy, info)
+
+
+def policy_file(name: str) -> Path:
+    """Return the ONNX file that ``name`` means: a file, a run folder, or a shipped policy.
+
+    Raises:
+        G1MimicError: if there is none.
+    """
+    from g1_mimic.files import find_file
+    from g1_mimic.learning.run_folder import POLICY_FILE
+
+    if Path(name).is_dir():
+        path = Path(name) / POLICY_FILE
+        if not path.is_file():
+            raise G1MimicError(f"{name} has no {POLICY_FILE} yet")
+        return path
+    return find_file(name, subdirs=("models/policies",), suffixes=(".onnx",), what="policy")
+
+
+# -- render ---------------------------------------------------------------------------------------
+
+
+def _add_render(commands: Any) -> None:
+    parser = commands.add_parser(
+        "render",
+        help="film a policy in simulation, or a motion clip",
+        description="Draw off-screen. A .mp4 is a film, a .png a contact sheet of moments.",
+    )
+    parser.add_argument("source", help="a policy (.onnx or run folder) or a motion clip")
+    parser.add_argument("-o", "--output", required=True, help="file to write: .mp4 or .png")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=_render)
+
+
+def _render(args: argparse.Namespace) -> None:
+    from g1_mimic.learning.rollout import render_source
+
+    print(render_source(args.source, Path(args.output), args.seconds, args.seed))
+
+
+def _print_table(title: str, values: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for name, value in values.items():
+        if isinstance(value, list | tuple) and len(value) > 8:
+            text = f"{len(value)} values: {', '.join(_short(v) for v in value[:4])}, …"
+        elif isinstance(value, list | tuple):
+            text = ", ".join(_short(v) for v in value)
+        else:
+            text = _short(value)
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Exported policies in the training environment: evaluation, films, export of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from g1_mimic.envs.config import CONTROL_RATE, EnvConfig, ResetConfig
+from g1_mimic.envs.tracking_env import TrackingEnv
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.evaluation import Act, Evaluation, evaluate
+from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.profile import RobotProfile, load_profile
+
+
+def clip_of_policy(policy: OnnxPolicy) -> MotionClip:
+    """Return the clip that an exported policy carries."""
+    meta = policy.metadata
+    pelvis = meta.body_names.index("pelvis")
+    frames = [policy.reference(t) for t in range(policy.num_frames)]
+    return complete_clip(
+        meta.motion_name,
+        meta.control_rate_hz,
+        np.array([frame.body_pos_w[pelvis] for frame in frames]),
+        np.array([frame.body_quat_w[pelvis] for frame in frames]),
+        np.array([frame.joint_pos for frame in frames]),
+        meta.motion_looped,
+    )
+
+
+def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProfile:
+    """Return the robot that a policy was trained for, or ``robot`` under the policy's gains."""
+    meta = policy.metadata
+    profile = load_profile(robot or meta.robot_profile)
+    stiffness = np.asarray(meta.joint_stiffness)
+    return replace(
+        profile,
+        stiffness=stiffness,
+        damping=np.asarray(meta.joint_damping),
+        default_position=np.asarray(meta.default_joint_pos),
+        action_scale_nm=np.asarray(meta.action_scale) * stiffness / profile.action_gain,
+    )
+
+
+def make_policy_env(
+    policy: OnnxPolicy, robot: str | None, num_envs: int, config: dict[str, Any]
+) -> TrackingEnv:
+    """Return an environment in which ``policy`` can act; ``config`` are keys of `EnvConfig`."""
+    env_config = EnvConfig(
+        policy_observation=tuple(policy.metadata.observation_names),
+        action_base="default",  # from the outside every exported policy is
+        **config,
+    )
+    profile = profile_of_policy(policy, robot)
+    return TrackingEnv(clip_of_policy(policy), profile, env_config, num_envs)
+
+
+def batched_act(policy: OnnxPolicy) -> Act:
+    """Return ``policy`` as a function of observations [N, n] and reference frames [N]."""
+    period = policy.num_frames - 1 if policy.metadata.motion_looped else policy.num_frames
+
+    def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        steps = frames % period
+        return np.stack([policy.act(o, int(t)) for o, t in zip(obs, steps, strict=True)])
+
+    return act
+
+
+def evaluate_policy(
+    path: Path,
+    *,
+    robot: str | None = None,
+    episodes: int = 64,
+    seconds: float = 10.0,
+    seed: int = 0,
+    noise: float = 0.25,
+    feet: Literal["spheres", "capsules"] = "spheres",
+    self_collision: bool = False,
+) -> Evaluation:
+    """Evaluate an exported policy on the clip that it carries.
+
+    Args:
+        path: the ONNX file.
+        robot: profile whose limits and armature replace those it was trained with.
+        episodes: number of episodes, side by side.
+        seconds: longest episode.
+        seed: seeds the start noise.
+        noise: scale of the start noise.
+        feet: foot contact model.
+        self_collision: whether the robot's bodies touch one another.
+
+    Raises:
+        G1MimicError: if the policy or the profile does not fit.
+    """
+    if episodes < 1 or seconds <= 0:
+        raise G1MimicError("episodes and seconds must be positive")
+    policy = OnnxPolicy.load(path)
+    config = {
+        "episode_length_s": seconds,
+        "feet": feet,
+        "self_collision": self_collision,
+        "reset": ResetConfig(noise=noise),
+    }
+    env = make_policy_env(policy, robot, episodes, config)
+    try:
+        return evaluate(env, batched_act(policy), seed)
+    finally:
+        env.close()
+
+
+def film_policy(policy: OnnxPolicy, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Run one episode from the clip's start; return qpos of robot and reference [T, 36]."""
+    env = make_policy_env(policy, None, 1, {"episode_length_s": seconds})
+    act = batched_act(policy)
+    try:
+        env.reset(seed)
+        env.reset_to(np.array([0]), np.array([0]), noise=0.0)
+        observations = env.observe()
+        robot, reference = [env.physics.qpos[0].copy()], [env.reference.qpos[0]]
+        for _ in range(round(seconds * CONTROL_RATE)):
+            result = env.step(act(observations.policy, env.frame))
+            if result.terminated[0] or result.truncated[0]:
+                break
+            observations = result.observations
+            robot.append(env.physics.qpos[0].copy())
+            reference.append(env.reference.qpos[env.frame[0]])
+    finally:
+        env.close()
+    return np.array(robot), np.array(reference)
+
+
+def render_source(source: str, output: Path, seconds: float, seed: int) -> str:
+    """Draw a policy or a clip into ``output`` (.mp4 or .png); return a line for the user.
+
+    Raises:
+        G1MimicError: if the source is neither, or nothing can be drawn on this machine.
+    """
+    from g1_mimic.cli import policy_file
+    from g1_mimic.robot.render import render_motion
+
+    reference = None
+    if Path(source).is_dir() or source.endswith(".onnx"):
+        qpos, reference = film_policy(OnnxPolicy.load(policy_file(source)), seconds, seed)
+    else:
+        qpos = load_motion(source).qpos()[: round(seconds * CONTROL_RATE)]
+    render_motion(output, qpos, fps=CONTROL_RATE, reference_qpos=reference)
+    return f"{output}: {len(qpos) / CONTROL_RATE:.1f} s"
+
+
+def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
+    """Export an actor of a run's checkpoint; return a line for the user.
+
+    Args:
+        run: the run folder.
+        output: the ONNX file to write.
+        checkpoint: ``best``, ``newest``, or a path.
+        actor: ``chosen`` (the one that evaluated better when the checkpoint was written, else
+            the averaged), ``raw`` or ``averaged``.
+
+    Raises:
+        G1MimicError: if the run, the checkpoint or the settings in it do not fit.
+    """
+    from g1_mimic.learning.checkpoint import load_checkpoint, newest_checkpoint
+    from g1_mimic.learning.config import TrainConfig
+    from g1_mimic.learning.learner import Learner
+    from g1_mimic.learning.run_folder import RunFolder
+    from g1_mimic.learning.trainer import resolve
+    from g1_mimic.policy.export import export_tracking_policy
+    from g1_mimic.robot.names import NUM_JOINTS
+
+    folder = RunFolder(run)
+    if checkpoint == "newest":
+        state = newest_checkpoint(folder.checkpoints)
+    else:
+        state = load_checkpoint(folder.best if checkpoint == "best" else Path(checkpoint))
+    try:
+        config = TrainConfig.model_validate_json(state["config"])
+        weights, steps = state["learner"], int(state["env_steps"])
+    except (KeyError, ValueError) as error:
+        raise G1MimicError(f"checkpoint of {run} is not one of a training run: {error}") from error
+    config, profile, clip, env_config = resolve(config)
+    env = TrackingEnv(clip, profile, env_config, 1)
+    learner = Learner(
+        config.learner, env.policy_size, env.critic_size, NUM_JOINTS, env_config.action_bound
+    )
+    learner.load_state_dict(weights)
+    name = state.get("chosen", "averaged") if actor == "chosen" else actor
+    export_tracking_policy(
+        output,
+        learner.actor if name == "raw" else learner.average_actor,
+        clip=clip,
+        profile=profile,
+        env_config=env_config,
+        run=f"{folder.path.name}@{steps}",
+    )
+    return f"{output}: the {name} actor of {folder.path.name} at {steps} steps"
