@@ -16,6 +16,8 @@ Feet = Literal["spheres", "capsules"]
 
 IMU_SITE = "imu_in_pelvis"
 HOME_KEYFRAME = "home"
+HOIST = "hoist"
+"""Equality constraint that can hold the pelvis."""
 FLOOR_GEOM = "floor"
 
 _FLOOR_BIT, _ROBOT_BIT = 1, 2
@@ -41,6 +43,7 @@ def build_model(
     self_collision: bool = False,
     scene: bool = True,
     tracking_sensors: bool = False,
+    hoist: bool = False,
 ) -> mujoco.MjModel:
     """Build the robot with position actuators that act as the motors' PD loops.
 
@@ -69,6 +72,15 @@ def build_model(
     _set_contacts(spec, feet, self_collision)
     _apply_profile(spec, profile)
     _add_sensors(spec, tracking_sensors)
+    if hoist:
+        spec.add_equality(
+            name=HOIST,
+            type=mujoco.mjtEq.mjEQ_WELD,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            name1="world",
+            name2="pelvis",
+            active=False,
+        )
     spec.add_key(name=HOME_KEYFRAME, qpos=home_qpos(profile), ctrl=profile.default_position)
     model = spec.compile()
     _check(model, profile)
