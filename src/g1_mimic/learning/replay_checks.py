@@ -1,0 +1,67 @@
+"""Refusing bad priority updates without making the CPU wait for the GPU."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from g1_mimic.errors import G1MimicError
+
+
+class UpdateCheck:
+    """Reports the first bad entry of a priority update.
+
+    On the CPU `report` raises at once. On a GPU, reading a result back would stall the pipeline,
+    so the finding is copied to the host in the background and the first later call that finds the
+    copy complete raises.
+
+    Args:
+        device: where the updates are.
+        deferred: report in the background; by default on every device but the CPU.
+    """
+
+    def __init__(self, device: torch.device, deferred: bool | None = None) -> None:
+        self.deferred = device.type != "cpu" if deferred is None else deferred
+        # (found, position, index, error) of the first bad entry so far
+        self._finding = torch.zeros(4, dtype=torch.float64, device=device)
+        cuda = device.type == "cuda"
+        self._host = torch.zeros(4, dtype=torch.float64, pin_memory=cuda)
+        self._copied = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
+
+    def report(self, bad: Tensor, indices: Tensor, errors: Tensor) -> None:
+        """Take in which entries are bad [n], with the indices [n] and errors [n] themselves.
+
+        Raises:
+            G1MimicError: if one is bad and reports are not deferred.
+        """
+        if not self.deferred and not bool(bad.any()):
+            return
+        position = bad.to(torch.uint8).argmax()
+        entry = [bad.any(), position, indices[position], errors[position]]
+        finding = torch.stack([value.double() for value in entry])
+        self._finding = torch.where(self._finding[0] > 0.0, self._finding, finding)
+        self._host.copy_(self._finding, non_blocking=True)
+        if self._copied is not None:
+            self._copied.record()
+        if not self.deferred:
+            self.poll()
+
+    def poll(self) -> None:
+        """Raise if an earlier update was found to be bad; never waits.
+
+        Raises:
+            G1MimicError: one line that names the entry.
+        """
+        if self._copied is not None and not self._copied.query():  # type: ignore[no-untyped-call]
+            return
+        found, position, index, error = self._host.tolist()
+        if not found:
+            return
+        self._finding.zero_()
+        self._host.zero_()
+        where = f"update_priorities: entry {int(position)} (index {int(index)})"
+        if not math.isfinite(error):
+            raise G1MimicError(f"{where} has the error {error}; errors must be finite")
+        raise G1MimicError(f"{where} is no stored sample; pass the indices that sample() returned")

@@ -1,0 +1,325 @@
+"""The ring that experience buffers keep their transitions in: fields, rows and what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from g1_mimic.errors import G1MimicError
+
+RESERVED = ("indices", "weights")
+"""Names that `sample` adds to the recorded fields."""
+
+
+class TransitionRing:
+    """A ring of ``buffer_len`` rows of one transition for each of ``batch_size`` environments.
+
+    The flat index of a transition is ``row · batch_size + environment``. The row at the head is
+    the one that `record` writes; `inc` completes it.
+
+    Args:
+        buffer_len: number of rows.
+        batch_size: number of parallel environments; the capacity is their product.
+        device: where the data lives.
+
+    Raises:
+        G1MimicError: if a size is not positive or the device is not there.
+    """
+
+    def __init__(self, buffer_len: int, batch_size: int, device: str | torch.device) -> None:
+        self._buffer_len = positive("buffer_len", buffer_len)
+        self._batch_size = positive("batch_size", batch_size)
+        self._device = _existing_device(device)
+        self._buffers: dict[str, Tensor] = {}
+        self._flat_buffers: dict[str, Tensor] = {}
+        self._head = 0
+        self._filled_rows = 0
+        self._total_samples = 0
+        self._row_fields: set[str] = set()  # recorded in the row that is being written
+        self._every_row_fields: set[str] = set()  # recorded in the rows before it
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def add_buffer(self, name: str, data_shape: Sequence[int], dtype: torch.dtype) -> None:
+        """Create the field ``name``, zeros of shape [buffer_len, batch_size, *data_shape].
+
+        Raises:
+            G1MimicError: if the field exists or the name is one that `sample` uses itself.
+        """
+        if name in RESERVED:
+            raise G1MimicError(f"field '{name}' cannot be recorded: sample() returns its own")
+        if name in self._buffers:
+            raise G1MimicError(f"field '{name}' exists already")
+        shape = (self._buffer_len, self._batch_size, *data_shape)
+        self._buffers[name] = torch.zeros(shape, dtype=dtype, device=self._device)
+        self._flat_buffers[name] = self._buffers[name].flatten(0, 1)
+
+    def record(self, name: str, data: Any) -> None:
+        """Write one field of the current row; the first use creates it with shape and dtype.
+
+        Args:
+            name: the field.
+            data: tensor, array or number, [batch_size, …]; with batch_size 1 the first axis may
+                be left out.
+
+        Raises:
+            G1MimicError: if the shape is not the field's, the dtype would lose values (a float
+                into an integer field), or the field is new though rows are stored already.
+        """
+        value = as_tensor(data)
+        if name not in self._buffers:
+            self._create_field(name, value)
+        row = self._buffers[name][self._head]
+        if value.shape != row.shape and not (
+            self._batch_size == 1 and value.shape == row.shape[1:]
+        ):
+            raise G1MimicError(
+                f"field '{name}' takes shape {tuple(row.shape)}, got {tuple(value.shape)}"
+            )
+        _require_castable(name, value.dtype, row.dtype)
+        row.copy_(value, non_blocking=True)
+        self._row_fields.add(name)
+
+    def _create_field(self, name: str, value: Tensor) -> None:
+        if self._filled_rows:
+            raise G1MimicError(
+                f"field '{name}' is first recorded when {self._filled_rows} rows are stored "
+                "without it; record it from the first row on, or call add_buffer before"
+            )
+        if value.ndim and value.shape[0] == self._batch_size:
+            self.add_buffer(name, value.shape[1:], value.dtype)
+        elif self._batch_size == 1:
+            self.add_buffer(name, value.shape, value.dtype)
+        else:
+            raise G1MimicError(
+                f"field '{name}' takes one value for each of {self._batch_size} environments "
+                f"(batch_size), got shape {tuple(value.shape)}; for a single environment use "
+                "batch_size=1"
+            )
+
+    def inc(self) -> None:
+        """Complete the current row: it can be sampled from now on.
+
+        Raises:
+            G1MimicError: if a field that earlier rows recorded was not recorded in this one; the
+                slot would keep the value of an older transition.
+        """
+        if missing := self._every_row_fields - self._row_fields:
+            raise G1MimicError(f"inc() before '{min(missing)}' was recorded for this row")
+        self._every_row_fields |= self._row_fields
+        self._complete_rows(1)
+
+    def push(self, data_dict: Mapping[str, Any]) -> None:
+        """Append n whole rows: every field [n, batch_size, …], n ≤ buffer_len.
+
+        Raises:
+            G1MimicError: if fields or shapes do not fit, or a row is half recorded.
+        """
+        self._require_no_half_row("push()")
+        values = {name: as_tensor(data) for name, data in data_dict.items()}
+        if not self._buffers:
+            for name, value in values.items():
+                self.add_buffer(name, value.shape[2:], value.dtype)
+        if set(values) != set(self._buffers):
+            wrong = min(set(values) ^ set(self._buffers))
+            raise G1MimicError(f"push() takes exactly the buffer's fields; '{wrong}' differs")
+        n = len(next(iter(values.values()))) if values else 0
+        for name, value in values.items():
+            shape = (n, *self._buffers[name].shape[1:])
+            if value.shape != shape or n > self._buffer_len:
+                raise G1MimicError(
+                    f"push(): field '{name}' takes shape [n, {', '.join(map(str, shape[1:]))}] "
+                    f"with one n up to {self._buffer_len}, got {list(value.shape)}"
+                )
+            _require_castable(name, value.dtype, self._buffers[name].dtype)
+        first = min(n, self._buffer_len - self._head)
+        for name, value in values.items():
+            self._buffers[name][self._head : self._head + first] = value[:first]
+            self._buffers[name][: n - first] = value[first:]
+        self._complete_rows(n)
+
+    def set_data(self, name: str, data: Any) -> None:
+        """Replace a whole field, [buffer_len, batch_size, …]; create it if it is new.
+
+        Raises:
+            G1MimicError: if the shape or dtype is not the field's.
+        """
+        self._replace(name, as_tensor(data), (self._buffer_len, self._batch_size))
+
+    def set_data_flat(self, name: str, data: Any) -> None:
+        """Replace a whole field, [capacity, …]; create it if it is new.
+
+        Raises:
+            G1MimicError: if the shape or dtype is not the field's.
+        """
+        self._replace(name, as_tensor(data), (self.get_capacity(),))
+
+    def _replace(self, name: str, value: Tensor, leading: tuple[int, ...]) -> None:
+        if value.shape[: len(leading)] != leading:
+            raise G1MimicError(
+                f"field '{name}' takes leading axes {leading}, got shape {tuple(value.shape)}"
+            )
+        if name not in self._buffers:
+            self.add_buffer(name, value.shape[len(leading) :], value.dtype)
+        target = self._buffers[name] if len(leading) == 2 else self._flat_buffers[name]
+        if value.shape != target.shape:
+            raise G1MimicError(
+                f"field '{name}' takes shape {tuple(target.shape)}, got {tuple(value.shape)}"
+            )
+        _require_castable(name, value.dtype, target.dtype)
+        target.copy_(value)
+        self._on_data_replaced()
+
+    def reset(self) -> None:
+        """Start over at the first row: nothing can be sampled until rows are completed again.
+
+        Fields and the count of all samples ever stay.
+        """
+        self._head = 0
+        self._filled_rows = 0
+        self._row_fields.clear()
+        self._on_emptied()
+
+    def clear(self) -> None:
+        """`reset`, and forget how many samples there ever were."""
+        self.reset()
+        self._total_samples = 0
+
+    def _complete_rows(self, n: int) -> None:
+        start = self._head
+        self._head = (start + n) % self._buffer_len
+        self._filled_rows = min(self._filled_rows + n, self._buffer_len)
+        self._total_samples += n * self._batch_size
+        self._row_fields.clear()
+        self._on_rows_completed(start, n)
+
+    # For subclasses that keep something per transition.
+
+    def _on_rows_completed(self, start: int, n: int) -> None:
+        pass
+
+    def _on_data_replaced(self) -> None:
+        pass
+
+    def _on_emptied(self) -> None:
+        pass
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def get_total_samples(self) -> int:
+        """Return how many transitions were stored since the start or `clear`."""
+        return self._total_samples
+
+    def get_capacity(self) -> int:
+        """Return ``buffer_len · batch_size``."""
+        return self._buffer_len * self._batch_size
+
+    def get_sample_count(self) -> int:
+        """Return how many transitions can be sampled now.
+
+        A row that is being recorded does not count, even if it replaces an older one.
+        """
+        return (self._filled_rows - self._overwriting()) * self._batch_size
+
+    def is_full(self) -> bool:
+        """Return whether every row has been completed since the start, `reset` or `clear`."""
+        return self._filled_rows == self._buffer_len
+
+    def get_data(self, name: str) -> Tensor:
+        """Return the field's own memory, [buffer_len, batch_size, …].
+
+        Raises:
+            G1MimicError: if there is no such field.
+        """
+        self._require_field(name)
+        return self._buffers[name]
+
+    def get_data_flat(self, name: str) -> Tensor:
+        """Return the field's own memory, [capacity, …].
+
+        Raises:
+            G1MimicError: if there is no such field.
+        """
+        self._require_field(name)
+        return self._flat_buffers[name]
+
+    def gather(self, indices: Tensor, fields: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Return the ``fields`` (all by default) of the transitions ``indices`` [n].
+
+        Raises:
+            G1MimicError: if a field is unknown.
+        """
+        # index_select is several times faster than indexing with brackets on large batches.
+        names = self._buffers if fields is None else fields
+        return {name: self.get_data_flat(name).index_select(0, indices) for name in names}
+
+    def newer_rows(self, indices: Tensor) -> Tensor:
+        """Return, for flat ``indices``, how many completed rows follow each one's row."""
+        return (self._head - 1 - indices // self._batch_size) % self._buffer_len
+
+    @property
+    def buffer_len(self) -> int:
+        """Number of rows."""
+        return self._buffer_len
+
+    @property
+    def batch_size(self) -> int:
+        """Number of parallel environments."""
+        return self._batch_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data lives."""
+        return self._device
+
+    def _overwriting(self) -> bool:
+        """Whether the row at the head is a stored one that is being replaced piece by piece."""
+        return bool(self._row_fields) and self.is_full()
+
+    def _require_field(self, name: str) -> None:
+        if name not in self._buffers:
+            known = ", ".join(self._buffers) or "none yet"
+            raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
+
+    def _require_no_half_row(self, action: str) -> None:
+        if self._row_fields:
+            raise G1MimicError(f"{action} while a row is half recorded; call inc() before")
+
+
+def positive(name: str, value: int) -> int:
+    """Return ``value`` if it is a whole number of at least 1, else raise."""
+    number = int(value)
+    if number != value or number < 1:
+        raise G1MimicError(f"{name} must be a whole number of at least 1, got {value}")
+    return number
+
+
+def _existing_device(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise G1MimicError(f"'{device}' is no device; use 'cpu' or 'cuda'") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise G1MimicError(f"device '{device}' was asked for but no GPU is there; use 'cpu'")
+    return found
+
+
+def as_tensor(data: Any) -> Tensor:
+    """Return a tensor, array, list or number as a tensor without gradient; no copy if possible."""
+    if isinstance(data, Tensor):
+        return data.detach()
+    if isinstance(data, np.ndarray) and not (data.flags.writeable and data.flags.c_contiguous):
+        data = data.copy()  # torch takes neither without a complaint
+    return torch.as_tensor(data)
+
+
+def _require_castable(name: str, given: torch.dtype, stored: torch.dtype) -> None:
+    if not torch.can_cast(given, stored):
+        raise G1MimicError(
+            f"field '{name}' holds {stored}, which cannot take {given}; record that type from the "
+            "first row on, or call add_buffer with it"
+        )
