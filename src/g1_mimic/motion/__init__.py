@@ -1,0 +1,1 @@
+"""What the robot should do: motion clips, their files, and clips made from scratch."""

@@ -1,0 +1,213 @@
+"""BeyondMimic's npz layout: the exchange format between trackers of the G1.
+
+Keys: ``fps`` [1], ``joint_pos`` and ``joint_vel`` [T, 29], ``body_pos_w`` [T, 30, 3],
+``body_quat_w`` [T, 30, 4] w x y z, ``body_lin_vel_w`` and ``body_ang_vel_w`` [T, 30, 3]. Files of
+BeyondMimic (Isaac Lab's order) and mjlab (MJCF order) look the same and hold no names; ours adds
+``joint_names``, ``body_names``, ``name`` and ``looped``. holosoma's files hold names, and the root
+inside ``joint_pos`` [T, 36].
+
+Stored velocities are never used: BeyondMimic's are those of the centres of mass, mjlab's those of
+the link frames, and holosoma's angular ones are wrong. They are recomputed from the poses.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import atomic_write
+from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.joints import ISAAC_BODY_NAMES, ISAAC_JOINT_NAMES, to_joint_order
+from g1_mimic.motion.kinematics import complete_trajectory, forward_kinematics
+from g1_mimic.motion.trajectory import Trajectory
+from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES, NUM_JOINTS
+
+_FIT = 0.05
+"""m: the right order fits to about a centimetre, a wrong one only to decimetres."""
+_CLEARLY_BETTER = 3.0
+_VELOCITY_TOLERANCE = 0.05
+"""m/s and rad/s, mean over the clip: above it the stored velocities are worth a note."""
+
+_ORDERS = {"mjcf": (JOINT_NAMES, BODY_NAMES), "isaac": (ISAAC_JOINT_NAMES, ISAAC_BODY_NAMES)}
+
+
+def read_npz(path: Path) -> Trajectory:
+    """Read a clip in BeyondMimic's layout, with or without names.
+
+    Raises:
+        G1MimicError: if the file is damaged, a key is missing or has the wrong shape, or if the
+            body poses fit the joint angles in no known order.
+    """
+    data = _load(path)
+    for key in ("fps", "joint_pos", "body_pos_w", "body_quat_w"):
+        if key not in data:
+            raise G1MimicError(f"{path} is no motion file: the array '{key}' is missing")
+    if data["fps"].size != 1:
+        raise G1MimicError(f"{path}: fps has {data['fps'].size} values, expected 1")
+    fps = float(data["fps"].reshape(-1)[0])
+    frames = len(data["joint_pos"]) if data["joint_pos"].ndim else 0
+    for key, ndim in (("joint_pos", 2), ("body_pos_w", 3), ("body_quat_w", 3)):
+        if data[key].ndim != ndim or len(data[key]) != frames or data[key].dtype.kind not in "fiu":
+            raise G1MimicError(f"{path}: {key} has shape {data[key].shape}, which cannot be")
+    pos, quat = data["body_pos_w"], data["body_quat_w"]
+    if pos.shape[1] != quat.shape[1] or pos.shape[2] != 3 or quat.shape[2] != 4:
+        raise G1MimicError(f"{path}: body_pos_w {pos.shape} and body_quat_w {quat.shape} differ")
+    reader = _read_named if "joint_names" in data else _read_unnamed
+    return reader(path, data, fps)
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # Pickled objects in a file would run code when read.
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        detail = " ".join(str(error).split())
+        raise G1MimicError(f"{path} is no readable npz file (damaged?): {detail}") from error
+
+
+def _read_named(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajectory:
+    """Read a file that says which joint is which: ours, and holosoma's."""
+    names = [str(name) for name in np.atleast_1d(data["joint_names"])]
+    joint_pos = data["joint_pos"]
+    if joint_pos.shape[1] not in (len(names), 7 + len(names)):
+        raise G1MimicError(
+            f"{path}: joint_pos has {joint_pos.shape[1]} columns for {len(names)} joint_names"
+        )
+    bodies = [str(name) for name in np.atleast_1d(data.get("body_names", BODY_NAMES))]
+    if len(bodies) != data["body_pos_w"].shape[1] or BODY_NAMES[0] not in bodies:
+        raise G1MimicError(f"{path}: body_names does not name the bodies of body_pos_w")
+    pelvis = bodies.index(BODY_NAMES[0])
+    root_inside = joint_pos.shape[1] == 7 + len(names)
+    trajectory = Trajectory(
+        name=str(data.get("name", path.stem)),
+        fps=fps,
+        root_pos=joint_pos[:, :3] if root_inside else data["body_pos_w"][:, pelvis],
+        root_quat=joint_pos[:, 3:7] if root_inside else data["body_quat_w"][:, pelvis],
+        joint_pos=to_joint_order(joint_pos[:, 7 * root_inside :], names, str(path)),
+        looped=bool(data.get("looped", False)),
+    )
+    fit = _fit(trajectory, data["body_pos_w"], bodies)
+    if fit > _FIT:
+        raise G1MimicError(
+            f"{path}: body_pos_w is {fit:.2f} m off what joint_pos gives on this robot; "
+            "the names do not fit the arrays"
+        )
+    return _with_velocity_notes(trajectory, data, bodies)
+
+
+def _read_unnamed(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajectory:
+    """Read a file without names: the order is the one under which body poses fit the joints."""
+    shape = data["joint_pos"].shape[1], data["body_pos_w"].shape[1]
+    if shape != (NUM_JOINTS, len(BODY_NAMES)):
+        raise G1MimicError(
+            f"{path}: {shape[0]} joints and {shape[1]} bodies without names; only the G1 with "
+            f"{NUM_JOINTS} joints and {len(BODY_NAMES)} bodies can be told without them"
+        )
+    fits: dict[tuple[str, str, str], tuple[float, Trajectory]] = {}
+    for joints, (joint_names, _) in _ORDERS.items():
+        for reading, columns in (("wxyz", [0, 1, 2, 3]), ("xyzw", [3, 0, 1, 2])):
+            candidate = Trajectory(
+                name=path.stem,
+                fps=fps,
+                root_pos=data["body_pos_w"][:, 0],
+                root_quat=data["body_quat_w"][:, 0, columns],
+                joint_pos=to_joint_order(data["joint_pos"], joint_names, str(path)),
+            )
+            for bodies, (_, body_names) in _ORDERS.items():
+                fit = _fit(candidate, data["body_pos_w"], body_names)
+                fits[joints, bodies, reading] = fit, candidate
+    (joints, bodies, reading), (fit, best) = min(fits.items(), key=lambda item: item[1][0])
+    if fit > _FIT:
+        raise G1MimicError(
+            f"{path}: body_pos_w fits joint_pos neither in MJCF nor in Isaac Lab order "
+            f"(best: {fit:.2f} m off); is it another robot's clip?"
+        )
+    for other_fit, other in fits.values():
+        differs = abs(other.joint_pos - best.joint_pos).max() > 1e-6
+        if differs and other_fit < max(_CLEARLY_BETTER * fit, 1e-3):
+            raise G1MimicError(
+                f"{path}: MJCF and Isaac Lab order fit body_pos_w alike ({fit:.3f} and "
+                f"{other_fit:.3f} m off); add joint_names and body_names to the file"
+            )
+    note = f"no names stored: joints in {joints}, bodies in {bodies} order, {reading} fit to "
+    best = replace(best, notes=(f"{note}{1e3 * fit:.1f} mm",))
+    return _with_velocity_notes(best, data, _ORDERS[bodies][1])
+
+
+def _fit(trajectory: Trajectory, body_pos_w: np.ndarray, names: Sequence[str]) -> float:
+    """Return the mean distance (m) of the stored bodies from those of forward kinematics.
+
+    A hundred frames are enough to tell orders apart, however long the clip is.
+    """
+    frames = np.unique(np.linspace(0, len(body_pos_w) - 1, 100).astype(int))
+    pos, _ = forward_kinematics(
+        trajectory.root_pos[frames], trajectory.root_quat[frames], trajectory.joint_pos[frames]
+    )
+    stored = [i for i, name in enumerate(names) if name in BODY_NAMES]
+    ours = [BODY_NAMES.index(names[i]) for i in stored]
+    distance = np.linalg.norm(body_pos_w[frames][:, stored] - pos[:, ours], axis=-1)
+    return float(np.nan_to_num(distance.mean(), nan=np.inf))
+
+
+def _with_velocity_notes(
+    trajectory: Trajectory, data: dict[str, np.ndarray], names: Sequence[str]
+) -> Trajectory:
+    """Add a note for every stored velocity that is not the derivative of the poses."""
+    clip = complete_trajectory(trajectory)
+    stored = [i for i, name in enumerate(names) if name in BODY_NAMES]
+    ours = [BODY_NAMES.index(names[i]) for i in stored]
+    notes = list(trajectory.notes)
+    truth = {"body_lin_vel_w": clip.body_lin_vel_w, "body_ang_vel_w": clip.body_ang_vel_w}
+    for key, unit in (("body_lin_vel_w", "m/s"), ("body_ang_vel_w", "rad/s")):
+        values = data.get(key)
+        if values is None or values.shape != (*data["body_pos_w"].shape[:2], 3):
+            continue
+        off = np.linalg.norm(values[:, stored] - truth[key][:, ours], axis=-1).mean()
+        if not off <= _VELOCITY_TOLERANCE:
+            notes.append(
+                f"the file's {key} is {off:.2f} {unit} off the motion of the link frames on "
+                "average; recomputed"
+            )
+    return replace(trajectory, notes=tuple(notes))
+
+
+def save_npz(clip: MotionClip, path: Path, *, order: str = "mjcf") -> None:
+    """Write ``clip`` in BeyondMimic's layout, plus names.
+
+    Args:
+        clip: the clip; bodies' linear velocities are written as those of the link frames.
+        path: the file.
+        order: ``mjcf`` (mjlab) or ``isaac`` (BeyondMimic) order of joints and bodies.
+
+    Raises:
+        G1MimicError: if the order is not known or the file cannot be written.
+    """
+    if order not in _ORDERS:
+        raise G1MimicError(f"order is {' or '.join(_ORDERS)}, not '{order}'")
+    joint_names, body_names = _ORDERS[order]
+    joints = [clip.joint_names.index(name) for name in joint_names]
+    bodies = [clip.body_names.index(name) for name in body_names]
+    arrays: dict[str, Any] = {
+        "fps": np.array([clip.fps]),
+        "joint_pos": clip.joint_pos[:, joints],
+        "joint_vel": clip.joint_vel[:, joints],
+        "body_pos_w": clip.body_pos_w[:, bodies],
+        "body_quat_w": clip.body_quat_w[:, bodies],
+        "body_lin_vel_w": clip.body_lin_vel_w[:, bodies],
+        "body_ang_vel_w": clip.body_ang_vel_w[:, bodies],
+        "joint_names": np.array(joint_names),
+        "body_names": np.array(body_names),
+        "name": np.array(clip.name),
+        "looped": np.array(clip.looped),
+    }
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        # float32 as BeyondMimic has it would round body positions far from the origin.
+        np.savez_compressed(stream, **arrays)

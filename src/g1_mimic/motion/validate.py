@@ -1,0 +1,210 @@
+"""Is a clip one that the robot could show? A report that a person can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from g1_mimic.motion.clip import MotionClip, lap_transforms
+from g1_mimic.motion.skeleton import FOOT_BODY_NAMES, Skeleton, load_skeleton
+from g1_mimic.rotations import quat_apply, quat_conjugate, quat_error, quat_multiply, quat_yaw
+
+if TYPE_CHECKING:
+    from g1_mimic.robot.profile import RobotProfile
+
+Figures = dict[str, float | int | bool | str]
+
+_DEGREES = 7.0
+"""rad: no joint of the G1 turns this far; angles in degrees do."""
+_MAX_HEIGHT = 5.0
+"""m: no pelvis is this high or low; positions in centimetres are."""
+_PENETRATION = 0.02
+"""m: a reference deeper in the floor than this asks for the impossible."""
+_HOVER = 0.05
+"""m: feet that never come closer to the floor than this do not stand."""
+_JUMP_SPEED = 10.0
+"""m/s of the pelvis."""
+_LOOP_GAP = 0.02
+"""m and rad between the last frame and the first one moved."""
+
+
+@dataclass(frozen=True)
+class MotionReport:
+    """What is wrong (errors), doubtful (warnings) and measured (figures) about a clip."""
+
+    name: str
+    errors: tuple[str, ...] = ()
+    """A clip with errors is refused."""
+    warnings: tuple[str, ...] = ()
+    """A clip with warnings loads; a policy may not be able to follow it there."""
+    figures: Figures = field(default_factory=dict)
+    """Named with their units, in the order in which they are printed."""
+
+    def __str__(self) -> str:
+        width = max(map(len, self.figures), default=0)
+        lines = [f"motion '{self.name}'"]
+        for key, value in self.figures.items():
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append(f"  {key:<{width}}  {shown}")
+        lines += [f"  warning: {text}" for text in self.warnings]
+        lines += [f"  error: {text}" for text in self.errors]
+        if not self.errors and not self.warnings:
+            lines.append("  no errors, no warnings")
+        return "\n".join(lines)
+
+
+def validate_clip(clip: MotionClip, profile: RobotProfile | None = None) -> MotionReport:
+    """Check a complete clip against the robot.
+
+    Names, shapes, finite values and unit quaternions are checked when a file is read (see
+    ``Trajectory``); here follow joint limits, velocities against the limits, jumps, feet against
+    the floor, and the seam of a looped clip.
+
+    Args:
+        clip: the clip.
+        profile: whose limits to check against; the hardware's by default.
+    """
+    if profile is None:
+        from g1_mimic.robot.profile import load_profile
+
+        profile = load_profile("g1_29dof")
+    errors: list[str] = []
+    warnings: list[str] = []
+    figures: Figures = {
+        "frames": clip.num_frames,
+        "frame rate [Hz]": clip.fps,
+        "duration [s]": clip.duration,
+        "looped": clip.looped,
+        "notes": "; ".join(clip.notes) or "none",
+    }
+    _check_units(clip, errors)
+    if not errors:
+        _check_joints(clip, profile, warnings, figures)
+        _check_jumps(clip, profile, warnings, figures)
+        _check_feet(clip, warnings, figures)
+        if clip.looped:
+            _check_loop(clip, errors, figures)
+    return MotionReport(clip.name, tuple(errors), tuple(warnings), figures)
+
+
+def _check_units(clip: MotionClip, errors: list[str]) -> None:
+    frame, joint = np.unravel_index(abs(clip.joint_pos).argmax(), clip.joint_pos.shape)
+    worst = clip.joint_pos[frame, joint]
+    if abs(worst) > _DEGREES:
+        errors.append(
+            f"frame {frame}, {clip.joint_names[joint]} is {worst:.3g} rad; are the angles in "
+            "degrees? Radians are needed"
+        )
+    highest = int(abs(clip.root_pos[:, 2]).argmax())
+    height = clip.root_pos[highest, 2]
+    if abs(height) > _MAX_HEIGHT:
+        errors.append(
+            f"frame {highest}, the pelvis is at z = {height:.3g} m; are the positions in "
+            "centimetres, or is z not up? Metres with z up are needed"
+        )
+
+
+def _check_joints(
+    clip: MotionClip, profile: RobotProfile, warnings: list[str], figures: Figures
+) -> None:
+    soft_lower, soft_upper = profile.soft_limits()
+    beyond = np.maximum(
+        profile.position_lower - clip.joint_pos, clip.joint_pos - profile.position_upper
+    )
+    outside_soft = ((clip.joint_pos < soft_lower) | (clip.joint_pos > soft_upper)).any(axis=1)
+    figures["frames outside soft joint limits"] = int(outside_soft.sum())
+    for joint in np.flatnonzero(beyond.max(axis=0) > 1e-6):
+        frame = int(beyond[:, joint].argmax())
+        warnings.append(
+            f"frame {frame}, {clip.joint_names[joint]} is {beyond[frame, joint]:.3f} rad beyond "
+            f"its limit ({int((beyond[:, joint] > 1e-6).sum())} frames are)"
+        )
+    ratio = abs(clip.joint_vel) / profile.velocity_limit
+    frame, joint = np.unravel_index(ratio.argmax(), ratio.shape)
+    figures["largest joint speed [rad/s]"] = float(abs(clip.joint_vel).max())
+    figures["largest joint speed / limit"] = float(ratio.max())
+    if ratio.max() > 1.0:
+        warnings.append(
+            f"frame {frame}, {clip.joint_names[joint]} turns at "
+            f"{abs(clip.joint_vel[frame, joint]):.1f} rad/s; its limit is "
+            f"{profile.velocity_limit[joint]:.1f} ({int((ratio > 1).any(axis=1).sum())} frames "
+            "break a limit)"
+        )
+
+
+def _check_jumps(
+    clip: MotionClip, profile: RobotProfile, warnings: list[str], figures: Figures
+) -> None:
+    step = np.linalg.norm(np.diff(clip.root_pos, axis=0), axis=1) * clip.fps
+    figures["travelled in the plane [m]"] = float(
+        np.linalg.norm(clip.root_pos[-1, :2] - clip.root_pos[0, :2])
+    )
+    figures["largest root speed [m/s]"] = float(step.max())
+    if step.max() > _JUMP_SPEED:
+        frame = int(step.argmax())
+        warnings.append(f"the pelvis jumps from frame {frame} to {frame + 1}: {step.max():.1f} m/s")
+    turn = quat_error(clip.root_quat[1:], clip.root_quat[:-1])
+    if turn.max() > 0.5:
+        frame = int(turn.argmax())
+        warnings.append(
+            f"the pelvis turns by {turn.max():.2f} rad from frame {frame} to {frame + 1}"
+        )
+    # Central differences hide a jump of one frame; differences of neighbours do not.
+    speed = abs(np.diff(clip.joint_pos, axis=0)) * clip.fps / profile.velocity_limit
+    if speed.max() > 2.0:
+        frame, joint = np.unravel_index(speed.argmax(), speed.shape)
+        jump = clip.joint_pos[frame + 1, joint] - clip.joint_pos[frame, joint]
+        warnings.append(
+            f"{clip.joint_names[joint]} jumps by {jump:.2f} rad from frame {frame} to {frame + 1}"
+        )
+
+
+def foot_heights(clip: MotionClip, skeleton: Skeleton | None = None) -> np.ndarray:
+    """Return the height [T, 2] m of the lowest point of the left and right sole over the floor."""
+    skeleton = skeleton or load_skeleton()
+    heights = []
+    for side, name in enumerate(FOOT_BODY_NAMES):
+        body = clip.body_index(name)
+        centres = quat_apply(clip.body_quat_w[:, body, None], skeleton.foot_points[side])
+        lowest = centres[..., 2] - skeleton.foot_radius[side]
+        heights.append(clip.body_pos_w[:, body, 2] + lowest.min(axis=1))
+    return np.stack(heights, axis=1)
+
+
+def _check_feet(clip: MotionClip, warnings: list[str], figures: Figures) -> None:
+    height = foot_heights(clip).min(axis=1)
+    figures["lowest sole point [m]"] = float(height.min())
+    figures["pelvis height, lowest and highest [m]"] = (
+        f"{clip.root_pos[:, 2].min():.3f} {clip.root_pos[:, 2].max():.3f}"
+    )
+    if height.min() < -_PENETRATION:
+        frame = int(height.argmin())
+        warnings.append(
+            f"frame {frame}, a foot is {-height.min():.3f} m in the floor "
+            f"({int((height < -_PENETRATION).sum())} frames are below {-_PENETRATION} m)"
+        )
+    if height.min() > _HOVER:
+        warnings.append(f"the feet never touch the floor: they stay {height.min():.3f} m above it")
+
+
+def loop_gap(clip: MotionClip) -> float:
+    """Return how far the last frame is from the first one moved in the plane (worst m or rad)."""
+    turn, _ = lap_transforms(clip.root_pos, clip.root_quat, 2)
+    tilt = quat_error(quat_multiply(turn[1], clip.root_quat[0]), clip.root_quat[-1])
+    height = abs(clip.root_pos[-1, 2] - clip.root_pos[0, 2])
+    joints = abs(clip.joint_pos[-1] - clip.joint_pos[0]).max()
+    return float(max(tilt, height, joints))
+
+
+def _check_loop(clip: MotionClip, errors: list[str], figures: Figures) -> None:
+    gap = loop_gap(clip)
+    turn = quat_yaw(quat_multiply(clip.root_quat[-1], quat_conjugate(clip.root_quat[0])))
+    figures["turned per lap [rad]"] = float(turn)
+    figures["gap at the seam of the loop [m, rad]"] = gap
+    if gap > _LOOP_GAP:
+        errors.append(
+            f"the clip is marked looped, but its last frame is {gap:.3f} (m or rad) off its first "
+            "one moved in the plane; close the loop or set looped to false"
+        )
