@@ -8,6 +8,7 @@ from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.validate import foot_heights
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import quat_slerp
@@ -35,6 +36,8 @@ class Reference:
     A looped clip is unrolled, each lap where the one before ended, so that an episode may start
     anywhere in the first lap and run on. ``lagged_bodies`` are the tracked bodies one physics step
     before each frame, which is the time that MuJoCo's sensors show after a control step.
+    ``start_lift`` is how far a robot must be raised at each frame to be out of the floor: captured
+    motions dip into it by centimetres, and contact forces would throw a robot started there.
 
     Raises:
         G1MimicError: if the clip is not at the control rate or too short.
@@ -66,9 +69,9 @@ class Reference:
             _back(clip.body_lin_vel_w[:, bodies], lag),
             _back(clip.body_ang_vel_w[:, bodies], lag),
         )
-        feet = [clip.body_index(f"{side}_ankle_roll_link") for side in ("left", "right")]
-        height = clip.body_pos_w[:, feet, 2]
-        self.foot_contact = height < height.min(0) + FOOT_CONTACT_HEIGHT
+        height = foot_heights(clip)
+        self.foot_contact = height < FOOT_CONTACT_HEIGHT
+        self.start_lift = np.maximum(0.0, -height.min(1))
 
     def lagged_bodies(self, frame: np.ndarray) -> BodyPoses:
         """Return the tracked bodies one physics step before ``frame`` [N]."""

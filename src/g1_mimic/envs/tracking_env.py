@@ -167,6 +167,7 @@ class TrackingEnv:
 
         pose, velocity = draw(RESET_POSE), draw(RESET_VELOCITY)
         qpos[:, :3] += pose[:, :3]
+        qpos[:, 2] += self.reference.start_lift[frames]
         qpos[:, 3:7] = quat_multiply(quat_from_rpy(*pose[:, 3:].T), qpos[:, 3:7])
         qvel[:, :3] += velocity[:, :3]
         # MuJoCo's free joint has its angular velocity in the body frame, the ranges are the world's

@@ -55,8 +55,10 @@ class Progress:
             "eval/score": "score {:.2f}",
         }
         parts += [text.format(self.metrics[k]) for k, text in shown.items() if k in self.metrics]
-        minutes, seconds = divmod(round(self.remaining_s), 60)
-        return " | ".join([*parts, f"{minutes}:{seconds:02d} left"])
+        if np.isfinite(self.remaining_s):
+            minutes, seconds = divmod(round(self.remaining_s), 60)
+            parts.append(f"{minutes}:{seconds:02d} left")
+        return " | ".join(parts)
 
 
 class Trainer:
