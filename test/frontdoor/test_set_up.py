@@ -112,10 +112,19 @@ class TestStaleness:
         assert len(door.calls("-m colcon")) == 2
         assert len(door.folders("pkg")) == 1 and not door.folders("pkg") & old
 
-    @pytest.mark.parametrize("name", ["launch/train.launch.py", "src/g1_mimic/core.py"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "launch/train.launch.py",
+            "launch/.train.launch.py.swp",
+            "src/g1_mimic/core.py",
+            "src/ros2_standin/test/test_launch.py",
+        ],
+    )
     def test_linked_files_build_nothing(self, door, name):
         """Code and shared files are links into the checkout: an edit needs no build."""
         door.call("true")
+        (door.root / name).parent.mkdir(exist_ok=True)
         (door.root / name).write_text("second\n")
         door.call("true")
         assert len(door.calls("-m colcon")) == 1
