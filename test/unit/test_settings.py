@@ -1,0 +1,81 @@
+"""Settings: one clear line for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.config import TrainConfig, load_train_config
+from g1_mimic.settings import merge, read_mapping, ros_parameters, validate
+
+
+def test_the_packages_file_is_valid_and_equals_the_defaults() -> None:
+    """config/train.yaml documents the defaults: reading it changes nothing."""
+    assert load_train_config() == TrainConfig()
+
+
+def test_misspelled_key_names_its_place_and_the_right_one() -> None:
+    """A typo in a nested key gives the file, the path of the key and a suggestion."""
+    data = {"learner": {"learning_rat": 1e-3}}
+    with pytest.raises(G1MimicError) as error:
+        validate(TrainConfig, data, "my.yaml")
+    assert str(error.value) == (
+        "my.yaml: learner.learning_rat: unknown key; did you mean 'learning_rate'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"num_envs": 0}, "num_envs: Input should be greater than 0"),
+        ({"sampling": "best"}, "sampling: Input should be 'uniform' or 'per'"),
+        ({"env": {"physics_dt": 0.003}}, "env.physics_dt: must divide the control period"),
+        ({"env": {"policy_observation": ["command", "smell"]}}, "unknown observation term 'smell'"),
+        ({"replay": {"capacity": 64}}, "replay.capacity holds fewer than"),
+    ],
+)
+def test_bad_values_are_one_line(data: dict, words: str) -> None:
+    """Every value out of range is refused with its key in one line."""
+    with pytest.raises(G1MimicError) as error:
+        validate(TrainConfig, data, "x.yaml")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_ros_sections_merge_in_file_order() -> None:
+    """The wildcard and the node's own section are read, other nodes' are not."""
+    data = {
+        "/**": {"ros__parameters": {"seed": 1, "env": {"threads": 1}}},
+        "trainer": {"ros__parameters": {"env": {"feet": "capsules"}}},
+        "policy": {"ros__parameters": {"seed": 9}},
+    }
+    assert ros_parameters(data, "trainer") == {
+        "seed": 1,
+        "env": {"threads": 1, "feet": "capsules"},
+    }
+    assert ros_parameters({"seed": 3}, "trainer") == {"seed": 3}
+
+
+def test_merge_keeps_what_is_not_named() -> None:
+    """Merging goes key by key at every depth."""
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}) == {"a": {"b": 1, "c": 3}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("broken.yaml", "a: [1", "is not valid yaml"),
+        ("broken.json", "{", "is not valid json"),
+        ("list.yaml", "- 1", "must hold a mapping"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
+    """A file that is not YAML, JSON or a mapping is named in one line."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(G1MimicError) as error:
+        read_mapping(path)
+    assert words in str(error.value) and str(path) in str(error.value)
+    assert "\n" not in str(error.value)
