@@ -1,0 +1,94 @@
+"""How every node's process starts and ends.
+
+Only the standard library is imported here: signals are caught before the slow imports begin, so
+that Ctrl-C at any moment ends a node without a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import Any, Protocol
+
+from g1_mimic.errors import G1MimicError
+
+HEARTBEAT = 0.05
+"""Period of the timer that lets Python see signals while the executor waits in C++, s."""
+
+
+class RunnableNode(Protocol):
+    """What `run_node` needs besides an rclpy node.
+
+    ``finished`` is an rclpy Future: the node sets its exit status there when it has nothing left
+    to do. ``close`` is called once before the node is destroyed, while it can still publish.
+    """
+
+    finished: Any
+
+    def close(self) -> None:
+        """Leave everything in order: send a last command, write files, stop threads."""
+
+
+def run_node(factory: str, argv: list[str] | None = None) -> int:
+    """Run the node that ``factory`` makes until it has finished or SIGINT or SIGTERM arrives.
+
+    Args:
+        factory: ``module:name`` of a callable without arguments that returns a `RunnableNode`.
+        argv: command line with ROS arguments; None takes ``sys.argv``.
+
+    Returns:
+        0 after a signal, 2 for a problem that the user can act on (one line on stderr), else what
+        the node put into ``finished``.
+    """
+    interrupted = False
+    node: Any = None
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        # A repeated signal changes nothing: closing (the damping command) must not be cut short.
+        nonlocal interrupted
+        interrupted = True
+        if node is not None and not node.finished.done():
+            node.finished.set_result(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+
+        module, _, name = factory.partition(":")
+        create = getattr(importlib.import_module(module), name)
+        if interrupted:
+            return 0
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            node = create()
+            try:
+                if interrupted and not node.finished.done():
+                    node.finished.set_result(0)
+                _spin(node)
+            finally:
+                node.close()
+                node.destroy_node()
+        finally:
+            rclpy.try_shutdown()
+        return int(node.finished.result())
+    except G1MimicError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+
+
+def _spin(node: Any) -> None:
+    """Run callbacks until the node has finished."""
+    try:
+        from rclpy.experimental import EventsExecutor as Executor
+    except ImportError:  # before Jazzy
+        from rclpy.executors import SingleThreadedExecutor as Executor
+    node.create_timer(HEARTBEAT, lambda: None)
+    executor = Executor()
+    executor.add_node(node)
+    # EventsExecutor.spin() hangs; with any finite time-out it runs callbacks.
+    executor.spin_until_future_complete(node.finished, timeout_sec=1e6)
+    executor.remove_node(node)
