@@ -1,0 +1,83 @@
+"""A launch description: the list of entities that a launch file returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import logging as launch_logging
+from ._core import Action, LaunchContext, LaunchDescriptionEntity
+
+
+class LaunchDescription(LaunchDescriptionEntity):
+    """What a launch file wants to happen, in order."""
+
+    def __init__(
+        self,
+        initial_entities: Iterable[LaunchDescriptionEntity] | None = None,
+        *,
+        deprecated_reason: str | None = None,
+    ) -> None:
+        self.entities = list(initial_entities or ())
+        self.deprecated_reason = deprecated_reason
+
+    def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if self.deprecated_reason is not None:
+            path = context.get_locals_as_dict().get("current_launch_file_path", "<script>")
+            launch_logging.get_logger("launch").warning(
+                f"launch file [{path}] is deprecated: {self.deprecated_reason}"
+            )
+        return self.entities
+
+    def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
+        return self.entities
+
+    def add_entity(self, entity: LaunchDescriptionEntity) -> None:
+        """Append an entity."""
+        self.entities.append(entity)
+
+    def add_action(self, action: Action) -> None:
+        """Append an action."""
+        self.add_entity(action)
+
+    def get_launch_arguments(self, conditional_inclusion: bool = False) -> list[Any]:
+        """Return the arguments declared here and in what is included, as far as known.
+
+        Each is a DeclareLaunchArgument with ``_conditionally_included`` set; of several with
+        one name the first counts.
+        """
+        return [argument for argument, _ in self._find_arguments(conditional_inclusion)]
+
+    def missing_arguments(self, given: Iterable[str]) -> list[Any]:
+        """Return the required arguments that neither ``given`` nor a nested include provides."""
+        return [
+            argument
+            for argument, includes in self._find_arguments(False)
+            if argument.default_value is None
+            and not argument._conditionally_included
+            and argument.name not in {*given, *(n for i in includes for n in i.argument_names())}
+        ]
+
+    def _find_arguments(self, conditional: bool) -> list[tuple[Any, tuple[Any, ...]]]:
+        from .actions import DeclareLaunchArgument, IncludeLaunchDescription
+
+        found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+
+        def search(
+            entities: Iterable[LaunchDescriptionEntity],
+            conditional: bool,
+            includes: tuple[Any, ...],
+        ) -> None:
+            for entity in entities:
+                if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
+                    entity._conditionally_included = conditional or entity.condition is not None
+                    found[entity.name] = (entity, includes)
+                inner = includes
+                if isinstance(entity, IncludeLaunchDescription):
+                    inner = (*includes, entity)
+                search(entity.describe_sub_entities(), conditional, inner)
+                for _, children in entity.describe_conditional_sub_entities():
+                    search(children, True, inner)
+
+        search(self.entities, conditional, ())
+        return list(found.values())

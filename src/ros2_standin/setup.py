@@ -1,0 +1,15 @@
+"""Refuses to build where a real ROS 2 would be hidden: these packages carry its names."""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+prefixes += sorted(Path("/opt/ros").glob("*"))
+for prefix in prefixes:
+    if (prefix / "share/launch/package.xml").is_file():
+        sys.exit(f"g1-mimic-ros2-standin is not for this machine: {prefix} has the real ROS 2 launch")
+
+setup()
