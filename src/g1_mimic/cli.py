@@ -76,11 +76,18 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--run-dir", help="folder of the run (default: a new one under runs/)")
     parser.add_argument(
-        "--resume", action="store_true", default=None, help="continue the run in --run-dir, "
+        "--resume",
+        action="store_true",
+        default=None,
+        help="continue the run in --run-dir, "
         "or the newest one; keeps its settings but for those given here",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
         help="any setting of the YAML, e.g. --set learner.gamma=0.98",
     )
     parser.set_defaults(run=_train)
@@ -116,18 +123,18 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from g1_mimic.learning.config import load_train_config
+    from g1_mimic.learning.config import TrainConfig, load_train_config
     from g1_mimic.learning.session import open_trainer
-    from g1_mimic.settings import merge
+    from g1_mimic.settings import merge, validate
 
     given = {name: getattr(args, name) for name in TRAIN_OPTIONS}
     overrides = {name: value for name, value in given.items() if value is not None}
     merge(overrides, parse_assignments(args.settings))
     if args.resume and not args.config:
-        settings = overrides
+        settings = validate(TrainConfig, overrides, "arguments")
     else:
-        settings = load_train_config(args.config, overrides).model_dump(mode="json")
-    trainer = open_trainer(settings, "arguments")
+        settings = load_train_config(args.config, overrides)
+    trainer = open_trainer(settings)
     print(f"run folder: {trainer.folder.path}", flush=True)
     trainer.on_progress = lambda progress: print(progress, flush=True)
 
@@ -185,16 +192,16 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _add_export(commands: Any) -> None:
-    parser = commands.add_parser(
-        "export", help="export the policy of a run's checkpoint as ONNX"
-    )
+    parser = commands.add_parser("export", help="export the policy of a run's checkpoint as ONNX")
     parser.add_argument("run_folder", help="folder of the run")
     parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
     parser.add_argument(
         "--checkpoint", default="best", help="best, newest, or the path of a checkpoint"
     )
     parser.add_argument(
-        "--actor", choices=["chosen", "raw", "averaged"], default="chosen",
+        "--actor",
+        choices=["chosen", "raw", "averaged"],
+        default="chosen",
         help="which actor: the one that evaluated better, the learning one, or its average",
     )
     parser.set_defaults(run=_export)

@@ -18,7 +18,13 @@ SettingsT = TypeVar("SettingsT", bound="Settings")
 class Settings(BaseModel):
     """Base of all settings: immutable, and a key that is not known is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        # The docstring under a field is its description, as ROS parameters show it.
+        use_attribute_docstrings=True,
+    )
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

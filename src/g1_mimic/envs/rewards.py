@@ -57,9 +57,9 @@ def relative_reference(robot: BodyPoses, reference: BodyPoses, anchor: int) -> B
     Velocities are not changed.
     """
     ref_pos, ref_quat = reference.pos[:, anchor], reference.quat[:, anchor]
-    turn = quat_from_yaw(
-        quat_yaw(quat_multiply(robot.quat[:, anchor], quat_conjugate(ref_quat)))
-    )[:, None]
+    turn = quat_from_yaw(quat_yaw(quat_multiply(robot.quat[:, anchor], quat_conjugate(ref_quat))))[
+        :, None
+    ]
     origin = robot.pos[:, anchor].copy()
     origin[:, 2] = ref_pos[:, 2]
     pos = origin[:, None] + quat_apply(turn, reference.pos - ref_pos[:, None])

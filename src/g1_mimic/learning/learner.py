@@ -90,9 +90,9 @@ class Learner:
         # One definition of the normalisers: targets and averages share those that are updated.
         self.target_critic.normalizer = self.critic.normalizer
         self.average_actor.normalizer = self.actor.normalizer
-        self.log_alpha = torch.tensor(
-            config.initial_alpha, device=self.device
-        ).log().requires_grad_()
+        self.log_alpha = (
+            torch.tensor(config.initial_alpha, device=self.device).log().requires_grad_()
+        )
         self._target_entropy = config.target_entropy * action_size
         fused = self.device.type in ("cpu", "cuda")
 
@@ -222,6 +222,12 @@ class Learner:
             "entropy": entropy,
             "alpha": alpha,
         }
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Change the learning rate of all optimisers."""
+        for optimizer in (self.actor_optimizer, self.critic_optimizer, self.alpha_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
 
     # -- checkpoints ----------------------------------------------------------------------------
 

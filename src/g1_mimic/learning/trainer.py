@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from g1_mimic.motion.formats import load_motion
 from g1_mimic.policy.export import export_tracking_policy
 from g1_mimic.robot.profile import load_profile
 
-FIELDS = ("obs", "action", "reward", "next_obs", "terminated", "truncated")
+Request = tuple[Callable[[], Any], Future[Any]]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Trainer:
         self._stop = threading.Event()
         self._running = threading.Event()
         self._running.set()
-        self._requests: deque[tuple[Callable[[], Any], threading.Event, list[Any]]] = deque()
+        self._requests: deque[Request] = deque()
         self._returns = np.zeros(config.num_envs)
         self._ended: deque[tuple[float, int]] = deque(maxlen=4 * config.num_envs)
         self._sums: dict[str, torch.Tensor] = {}
@@ -321,6 +321,11 @@ class Trainer:
         self._clock, self._logged_steps = time.monotonic(), self.env_steps
         return now
 
+    def export_newest(self) -> Path:
+        """Export the averaged actor as it is now."""
+        self._export(self.folder.latest_policy, self.learner.average_actor)
+        return self.folder.latest_policy
+
     def save(self) -> Path:
         """Write a checkpoint that `resume` continues from, and delete old ones."""
         path = self.folder.checkpoints / f"step_{self.env_steps:010d}.pt"
@@ -364,6 +369,11 @@ class Trainer:
 
     # -- control from other threads ---------------------------------------------------------------
 
+    def apply(self, config: TrainConfig) -> None:
+        """Take over changed live settings; call it in the training thread (see `call`)."""
+        self.config = config
+        self.learner.set_learning_rate(config.learner.learning_rate)
+
     def stop(self) -> None:
         """Ask `run` to save and return after the present step."""
         self._stop.set()
@@ -385,24 +395,26 @@ class Trainer:
         """Run ``function`` between two steps in the training thread and return its result.
 
         Raises:
-            G1MimicError: if it raised, or the run did not get to it in time.
+            G1MimicError: if the run did not get to it in time; besides what ``function`` raises.
         """
-        done, outcome = threading.Event(), []  # type: tuple[threading.Event, list[Any]]
-        self._requests.append((function, done, outcome))
-        if not done.wait(timeout):
-            raise G1MimicError("the training loop did not answer in time")
-        if isinstance(outcome[0], Exception):
-            raise G1MimicError(str(outcome[0])) from outcome[0]
-        return outcome[0]
+        try:
+            return self.post(function).result(timeout)
+        except TimeoutError:
+            raise G1MimicError("the training loop did not answer in time") from None
+
+    def post(self, function: Callable[[], Any]) -> Future[Any]:
+        """Have ``function`` run between two steps, without waiting for it."""
+        future: Future[Any] = Future()
+        self._requests.append((function, future))
+        return future
 
     def _serve_requests(self) -> None:
         while self._requests:
-            function, done, outcome = self._requests.popleft()
+            function, future = self._requests.popleft()
             try:
-                outcome.append(function())
-            except Exception as error:
-                outcome.append(error)
-            done.set()
+                future.set_result(function())
+            except Exception as error:  # it belongs to the caller, training goes on
+                future.set_exception(error)
 
 
 def resolve(config: TrainConfig) -> tuple[TrainConfig, Any, Any, Any]:
