@@ -8,7 +8,7 @@ each of ``batch_size`` parallel environments. The flat index of a transition is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch

@@ -1,0 +1,1 @@
+"""The policy file: ONNX with the reference motion and everything deployment needs inside."""

@@ -1,0 +1,235 @@
+"""Writing a policy file: network, motion and metadata in one ONNX graph, checked before use."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
+from g1_mimic.envs.observations import observation_size, term_slices
+from g1_mimic.envs.reference import action_base
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import atomic_write
+from g1_mimic.motion.clip import MotionClip
+from g1_mimic.policy.metadata import PolicyMetadata
+from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
+from g1_mimic.robot.profile import RobotProfile
+
+OPSET = 17
+"""The first with LayerNormalization."""
+
+TOLERANCE = 1e-5
+"""Largest difference between the file's outputs and torch's, relative to max(1, |value|)."""
+
+CHECKED_FRAMES = 256
+"""At most so many frames of the motion are compared, evenly spread."""
+
+
+class PolicyGraph(nn.Module):
+    """An actor together with its motion: (obs, time_step) → actions and reference.
+
+    From the outside every policy is default-based: target = default + scale · actions. For an
+    actor whose actions are added to ``base`` instead, the difference is folded into ``actions``,
+    and taken out of the previous action in the observation. An all-zero previous action is left
+    alone: it is what the start of an episode looks like.
+
+    Args:
+        actor: obs [N, n] → raw action [N, 29].
+        clip: the motion.
+        metadata: names and scales.
+        base: what raw actions are added to [T, 29], rad; None is the default pose.
+    """
+
+    def __init__(
+        self,
+        actor: nn.Module,
+        clip: MotionClip,
+        metadata: PolicyMetadata,
+        base: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self.actor = actor
+        bodies = [clip.body_index(name) for name in metadata.body_names]
+        motion = (
+            clip.joint_pos,
+            clip.joint_vel,
+            clip.body_pos_w[:, bodies],
+            clip.body_quat_w[:, bodies],
+            clip.body_lin_vel_w[:, bodies],
+            clip.body_ang_vel_w[:, bodies],
+        )
+        for name, values in zip(OUTPUT_NAMES[1:], motion, strict=True):
+            self.register_buffer(name, torch.from_numpy(values.astype(np.float32)))
+        self.last_frame = clip.num_frames - 1
+        self.previous_action = term_slices(metadata.observation_names).get("actions")
+        self.has_offset = base is not None
+        if base is not None:
+            # In float64: the difference of close angles is divided by a small scale.
+            offset = (base - np.array(metadata.default_joint_pos)) / np.array(metadata.action_scale)
+            self.register_buffer("offset", torch.from_numpy(offset.astype(np.float32)))
+            previous = np.roll(offset, 1, axis=0)
+            # Before frame 0 of a looped clip comes the one before last: the last is frame 0.
+            previous[0] = offset[-2] if clip.looped else offset[0]
+            self.register_buffer("previous_offset", torch.from_numpy(previous.astype(np.float32)))
+
+    def forward(self, obs: Tensor, time_step: Tensor) -> tuple[Tensor, ...]:
+        """Map obs [1, n] and time_step [1, 1] to `OUTPUT_NAMES`."""
+        t = time_step.long().clamp(0, self.last_frame).reshape(1)
+
+        def at(name: str) -> Tensor:
+            return torch.index_select(self.get_buffer(name), 0, t)
+
+        if self.has_offset and self.previous_action is not None:
+            place = self.previous_action
+            previous = obs[:, place]
+            started = (previous.abs().sum(1, keepdim=True) > 0.0).to(previous.dtype)
+            raw = previous - started * at("previous_offset")
+            obs = torch.cat([obs[:, : place.start], raw, obs[:, place.stop :]], 1)
+        actions = self.actor(obs)
+        if self.has_offset:
+            actions = actions + at("offset")
+        return (actions, *(at(name) for name in OUTPUT_NAMES[1:]))
+
+
+def export_policy(
+    path: str | os.PathLike[str],
+    actor: nn.Module,
+    clip: MotionClip,
+    metadata: PolicyMetadata,
+    base: np.ndarray | None = None,
+) -> None:
+    """Write a policy file, after comparing it with torch; an older file stays if anything fails.
+
+    Args:
+        path: the ONNX file.
+        actor: obs [N, n] → raw action [N, 29], normalisation inside; it is not changed.
+        clip: the motion, one frame per control step.
+        metadata: about the policy; ``num_frames``, ``motion_name`` and ``motion_looped`` are
+            taken from the clip.
+        base: what raw actions are added to at each frame [T, 29], rad; None is the default pose.
+
+    Raises:
+        G1MimicError: if the parts do not fit, the file disagrees with torch or cannot be written.
+    """
+    path = Path(path)
+    if base is not None and base.shape != clip.joint_pos.shape:
+        raise G1MimicError(f"the action base has shape {base.shape}, not {clip.joint_pos.shape}")
+    metadata = replace(
+        metadata,
+        num_frames=clip.num_frames,
+        motion_name=clip.name,
+        motion_looped=clip.looped,
+    )
+    graph = PolicyGraph(copy.deepcopy(actor).cpu(), clip, metadata, base).eval()
+    width = observation_size(metadata.observation_names)
+    with atomic_write(path) as temporary:
+        _write_graph(graph, width, temporary)
+        model = onnx.load(temporary)
+        onnx.helper.set_model_props(model, metadata.to_onnx_props())
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, temporary)
+        OnnxPolicy.load(temporary)
+        _compare(graph, width, clip.num_frames, temporary)
+
+
+def export_tracking_policy(
+    path: str | os.PathLike[str],
+    actor: nn.Module,
+    *,
+    clip: MotionClip,
+    profile: RobotProfile,
+    env_config: EnvConfig,
+    run: str = "",
+) -> None:
+    """Write the policy file of an actor trained in `TrackingEnv`.
+
+    Args:
+        path: the ONNX file.
+        actor: the actor.
+        clip: the motion that it tracks.
+        profile: the robot it was trained for.
+        env_config: the environment's settings.
+        run: name of the training run, kept in the file.
+
+    Raises:
+        G1MimicError: as `export_policy`.
+    """
+    terms = env_config.policy_observation
+    metadata = PolicyMetadata(
+        joint_names=profile.joint_names,
+        joint_stiffness=tuple(profile.stiffness.tolist()),
+        joint_damping=tuple(profile.damping.tolist()),
+        default_joint_pos=tuple(profile.default_position.tolist()),
+        action_scale=tuple(profile.action_scale.tolist()),
+        observation_names=terms,
+        observation_history_lengths=(1,) * len(terms),
+        anchor_body_name=ANCHOR_BODY_NAME,
+        body_names=TRACKED_BODY_NAMES,
+        run_path=run,
+        robot_profile=profile.name,
+        robot_profile_hash=profile.hash,
+        control_rate_hz=CONTROL_RATE,
+        torque_limit=tuple(profile.torque_limit.tolist()),
+        velocity_limit=tuple(profile.velocity_limit.tolist()),
+    )
+    kind = env_config.action_base
+    base = None if kind == "default" else action_base(clip, profile, kind)
+    export_policy(path, actor, clip, metadata, base)
+
+
+def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:
+    example = (torch.zeros(1, width), torch.zeros(1, 1))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its age, and of constants it folds
+            # The tracing exporter: it needs no onnxscript, works the same from torch 2.5 to 2.13,
+            # and is over in a tenth of a second, which counts in training.
+            torch.onnx.export(
+                graph,
+                example,
+                str(path),
+                input_names=["obs", "time_step"],
+                output_names=list(OUTPUT_NAMES),
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except RuntimeError as error:  # e.g. an actor of another width
+        detail = " ".join(str(error).split())[:160]
+        raise G1MimicError(f"the actor does not take {width} observations: {detail}") from error
+
+
+@torch.no_grad()
+def _compare(graph: PolicyGraph, width: int, num_frames: int, path: Path) -> None:
+    """Raise if the file computes anything else than ``graph``."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    frames = np.unique(np.linspace(0, num_frames - 1, CHECKED_FRAMES).astype(int))
+    # Beyond both ends too, and (as the third of the list) at the start of an episode.
+    for i, frame in enumerate([-1, num_frames + 7, 0, *frames]):
+        obs = rng.standard_normal((1, width)).astype(np.float32)
+        if i == 2 and graph.previous_action is not None:
+            obs[:, graph.previous_action] = 0.0
+        time_step = np.full((1, 1), frame, np.float32)
+        got = session.run(list(OUTPUT_NAMES), {"obs": obs, "time_step": time_step})
+        expected = graph(torch.from_numpy(obs), torch.from_numpy(time_step))
+        for name, a, b in zip(OUTPUT_NAMES, got, expected, strict=True):
+            reference = b.numpy()
+            error = np.abs(a - reference) / np.maximum(1.0, np.abs(reference))
+            # Not finite in both is no agreement either: such a policy must not be written.
+            if not (error <= TOLERANCE).all():
+                raise G1MimicError(
+                    f"the exported policy differs from torch in '{name}' at frame {frame} by "
+                    f"{error.max():.1e}; nothing was written"
+                )
