@@ -45,12 +45,13 @@ class DeepMimicEnv:
         """
         batch = np.asarray(action, dtype=np.float64).reshape(1, self.action_size)
         result = self.core.step(batch)
+        terminated, truncated = bool(result.terminated[0]), bool(result.truncated[0])
         info = {
-            "terminated": bool(result.terminated[0]),
-            "truncated": bool(result.truncated[0]),
+            "terminated": terminated,
+            "truncated": truncated,
             "terms": {name: float(value[0]) for name, value in result.info["terms"].items()},
         }
-        done = info["terminated"] or info["truncated"]
+        done = terminated or truncated
         return result.final_observations.policy[0], float(result.reward[0]), done, info
 
     def close(self) -> None:

@@ -61,11 +61,11 @@ class ObservationInputs:
     """The previous raw action [N, 29]."""
     default_joint_pos: Array
     """Angles that ``joint_pos`` is relative to [29], rad."""
-    anchor_pos_w: Array | None = None
+    anchor_pos_w: Array = None
     """Position of the torso in the world [N, 3], m."""
-    ref_anchor_pos_w: Array | None = None
+    ref_anchor_pos_w: Array = None
     """Reference position of the torso in the world [N, 3], m."""
-    base_lin_vel: Array | None = None
+    base_lin_vel: Array = None
     """Linear velocity of the pelvis in its own frame [N, 3], m/s."""
 
 

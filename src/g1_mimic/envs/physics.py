@@ -51,7 +51,8 @@ class RolloutPhysics:
 
         Returns:
             Boolean [N]: where the simulation broke down (non-finite or wildly large state). The
-            state of those is that of before the step; the caller must reset them.
+            state of those is that of before the step, or the model's initial one if that was not
+            finite either; the caller must reset them.
         """
         steps = control.shape[1]
         if steps not in self._out:
@@ -76,7 +77,12 @@ class RolloutPhysics:
         broken = ~(np.abs(last[:, 0] - expected) < 0.5 * self.model.opt.timestep)
         broken |= ~np.isfinite(last).all(1)
         if broken.any():
-            last[broken] = self._state[broken]
+            last[broken] = np.where(
+                np.isfinite(self._state[broken]).all(1, keepdims=True),
+                self._state[broken],
+                np.concatenate([[0.0], self.model.qpos0, np.zeros(self.model.nv)]),
+            )
+            sensordata[broken] = np.nan_to_num(sensordata[broken])
         self._state[:] = last
         self.sensordata[:] = sensordata[:, -1]
         return broken
