@@ -246,7 +246,9 @@ def _lowest_point(model: mujoco.MjModel, data: mujoco.MjData) -> float:
     """Return the height of the lowest sphere or capsule that may touch the floor, m."""
     floor = model.geom("floor").id
     touching = (model.geom_conaffinity & model.geom_contype[floor]) > 0
-    touching &= np.isin(model.geom_type, (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE))
+    touching &= np.isin(
+        model.geom_type, (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE)
+    )
     axis_z = np.abs(data.geom_xmat[:, 8])
     half = np.where(model.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE, model.geom_size[:, 1], 0.0)
     bottom = data.geom_xpos[:, 2] - model.geom_size[:, 0] - half * axis_z
