@@ -38,9 +38,10 @@ class UpdateCheck:
         """
         if not self.deferred and not bool(bad.any()):
             return
-        position = bad.to(torch.uint8).argmax()
-        entry = [bad.any(), position, indices[position], errors[position]]
-        finding = torch.stack([value.double() for value in entry])
+        # index_select: with brackets, a tensor as the index would be read back.
+        position = bad.to(torch.uint8).argmax().reshape(1)
+        first = [values.index_select(0, position) for values in (bad, indices, errors)]
+        finding = torch.cat([part.double() for part in (first[0], position, *first[1:])])
         self._finding = torch.where(self._finding[0] > 0.0, self._finding, finding)
         self._host.copy_(self._finding, non_blocking=True)
         if self._copied is not None:
