@@ -1,0 +1,47 @@
+"""Finding the policy file and the robot profile that belongs to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import find_file
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.profile import RobotProfile, load_profile
+
+DEFAULT_PROFILE = "g1_29dof"
+
+
+def newest_policy(runs: Path) -> Path | None:
+    """Return the policy exported last under ``runs`` (the training runs), if there is one."""
+    files = [path for path in runs.glob("**/*.onnx") if not path.name.startswith(".")]
+    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def load_policy(name: str) -> OnnxPolicy:
+    """Load a policy by path, or by name among the package's own (``models/policies``).
+
+    Raises:
+        G1MimicError: if there is none, or it is no valid policy.
+    """
+    return OnnxPolicy.load(
+        find_file(name, subdirs=["models/policies"], suffixes=[".onnx"], what="policy")
+    )
+
+
+def profile_of(policy: OnnxPolicy, robot: str) -> RobotProfile:
+    """Return the profile ``robot``, or, if that is empty, the one the policy was trained with.
+
+    Raises:
+        G1MimicError: if the policy's own profile has changed since it was trained. Naming a
+            profile says that the difference is meant.
+    """
+    meta = policy.metadata
+    profile = load_profile(robot or meta.robot_profile or DEFAULT_PROFILE)
+    if not robot and meta.robot_profile_hash and profile.hash != meta.robot_profile_hash:
+        raise G1MimicError(
+            f"robot profile '{profile.name}' has changed since the policy was trained "
+            f"({profile.hash} now, {meta.robot_profile_hash} then); train anew, or give "
+            f"robot:={profile.name} to use it as it is"
+        )
+    return profile

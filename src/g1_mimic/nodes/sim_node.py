@@ -1,0 +1,294 @@
+"""Node ``mujoco_sim``: the robot in MuJoCo, seen through the robot's own topics.
+
+In real time a timer advances the simulation; in lock-step (``realtime_factor`` 0) each state
+waits for the target that carries its stamp, so that a run does not depend on the machine. The
+robot hangs in a hoist until the first target of mode track.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.task import Future
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import Empty, Float64MultiArray
+
+from g1_mimic.control.modes import Mode
+from g1_mimic.errors import G1MimicError
+from g1_mimic.nodes.common import (
+    ERROR,
+    LATCHED_QOS,
+    OK,
+    STREAM_QOS,
+    WARN,
+    Diagnostics,
+    switch_service,
+    trigger_service,
+)
+from g1_mimic.nodes.messages import (
+    PELVIS_FRAME,
+    WORLD_FRAME,
+    JointMessage,
+    JointReader,
+    read_gains,
+    set_quaternion,
+    set_stamp,
+    set_vector3,
+    stamp_to_ns,
+)
+from g1_mimic.nodes.parameters import NODE_OPTIONS, Parameters
+from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget
+from g1_mimic.nodes.sim_setup import SimSettings, make_simulator, open_viewer
+
+_REPEAT = 0.1
+"""Wall time after which a state without an answer is sent again, s."""
+_PAUSED_REPEAT = 0.02
+"""Wall period in which a paused simulation repeats its state, s."""
+_MAX_CATCH_UP = 2
+"""State periods that one timer call may advance: more would outrun the motors' watchdog."""
+_MAX_BACKLOG = 0.02
+"""Wall time that the simulation may be late before it gives it up, s."""
+
+
+class MujocoSim(Node):
+    """The ROS rim of `Simulator`.
+
+    Raises:
+        G1MimicError: for bad parameters, policy or profile, or a viewer without a display.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("mujoco_sim", **NODE_OPTIONS)
+        self.finished: Any = Future()
+        self._parameters = Parameters(self, SimSettings)
+        settings = self._parameters.settings
+        self._sim = make_simulator(settings)
+        self._lockstep = settings.realtime_factor == 0.0
+        self._paused = False
+        self._answered = False
+        self._end_ns: int | None = None
+        self._may_release = False
+        self._lost = 0.0
+        self._problem = ""
+        self._gains: dict[str, tuple[Any, Any]] = {}
+        self._newest_gains: tuple[Any, Any] | None = None
+        self._unpaired: JointState | None = None
+        self._reader = JointReader("joint_targets")
+
+        self._joints = JointMessage()
+        self._imu = Imu()
+        self._imu.header.frame_id = PELVIS_FRAME
+        self._odom = Odometry(child_frame_id=PELVIS_FRAME)
+        self._odom.header.frame_id = WORLD_FRAME
+        self._clock_message = Clock()
+        self._joints_out = self.create_publisher(JointState, "joint_states", STREAM_QOS)
+        self._imu_out = self.create_publisher(Imu, "imu", STREAM_QOS)
+        self._odom_out = self.create_publisher(Odometry, "odom", STREAM_QOS)
+        self._clock_out = self.create_publisher(Clock, "clock", STREAM_QOS)
+        self.create_subscription(JointState, "joint_targets", self._on_target, STREAM_QOS)
+        self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
+        self.create_subscription(Empty, "e_stop", lambda _: self._e_stop(), STREAM_QOS)
+        trigger_service(self, "~/reset", self._reset)
+        trigger_service(self, "~/push", self._push)
+        switch_service(self, "~/pause", self._pause)
+        self._diagnostics = Diagnostics(self, self._status)
+
+        self._viewer = open_viewer(self._sim) if settings.viewer else None
+        if self._viewer is not None:
+            self.create_timer(1 / 60, self._viewer.sync)
+        self._measure()
+        self._sent_at = self._answered_at = self._started_at = time.monotonic()
+        if self._lockstep:
+            self.create_timer(_REPEAT, self._repeat)
+            self.get_logger().info("lock-step: each state waits for its target")
+        else:
+            period = STATE_PERIOD_NS * 1e-9 / settings.realtime_factor
+            self.create_timer(max(period, 1e-3), self._on_timer)
+        self._publish()
+
+    def close(self) -> None:
+        """Make sure that the last state has arrived, and close the viewer."""
+        self._joints_out.wait_for_all_acked(Duration(seconds=1.0))
+        if self._viewer is not None:
+            self._viewer.close()
+
+    # Time ---------------------------------------------------------------------------------------
+
+    def _on_timer(self) -> None:
+        """Real time: advance by as many periods as are due."""
+        now = time.monotonic()
+        if self._paused:
+            if now - self._sent_at >= _PAUSED_REPEAT:
+                self._publish()
+            return
+        period = STATE_PERIOD_NS * 1e-9 / self._parameters.settings.realtime_factor
+        due = int((now - self._started_at) / period)
+        steps = min(due, _MAX_CATCH_UP)
+        for _ in range(steps):
+            self._advance()
+        self._started_at += steps * period
+        late = now - self._started_at
+        if late > _MAX_BACKLOG:
+            self._lost += late
+            self._started_at = now
+
+    def _repeat(self) -> None:
+        """Lock-step: send the state again, in case nobody was there yet, and watch the answers."""
+        now = time.monotonic()
+        if self._answered and not self._paused:
+            waited = now - self._answered_at
+            if waited > self._parameters.settings.answer_timeout:
+                self.get_logger().error(
+                    f"no target for the state at {self._sim.time_ns * 1e-9:.3f} s within "
+                    f"{waited:.1f} s: is the policy node running and active?"
+                )
+                self._finish(1)
+                return
+        if now - self._sent_at >= _REPEAT:
+            self._publish()
+
+    def _advance(self) -> None:
+        """Simulate one state period and publish the new state."""
+        if self.finished.done():
+            return
+        self._sim.step()
+        self._measure()
+        self._publish()
+        if self._end_ns is not None and self._sim.time_ns >= self._end_ns:
+            self._finish(0)
+
+    def _finish(self, status: int) -> None:
+        if not self.finished.done():
+            self.finished.set_result(status)
+
+    # Out ----------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        """Put the newest state into the messages."""
+        state = self._sim.state()
+        joints, imu, odom = self._joints, self._imu, self._odom
+        joints.position[:] = state.joint_pos
+        joints.velocity[:] = state.joint_vel
+        joints.effort[:] = self._sim.joint_torque()
+        joints.stamp(state.stamp)
+        set_stamp(imu.header.stamp, state.stamp)
+        set_quaternion(imu.orientation, state.base_quat)
+        set_vector3(imu.angular_velocity, state.base_ang_vel)
+        set_vector3(imu.linear_acceleration, self._sim.acceleration())
+        set_stamp(odom.header.stamp, state.stamp)
+        assert state.base_pos is not None and state.base_lin_vel is not None
+        set_vector3(odom.pose.pose.position, state.base_pos)
+        set_quaternion(odom.pose.pose.orientation, state.base_quat)
+        set_vector3(odom.twist.twist.linear, state.base_lin_vel)
+        set_vector3(odom.twist.twist.angular, state.base_ang_vel)
+        set_stamp(self._clock_message.clock, state.stamp)
+
+    def _publish(self) -> None:
+        self._clock_out.publish(self._clock_message)
+        self._odom_out.publish(self._odom)
+        self._imu_out.publish(self._imu)
+        self._joints_out.publish(self._joints.message)
+        self._sent_at = time.monotonic()
+
+    # In -----------------------------------------------------------------------------------------
+
+    def _on_gains(self, message: Float64MultiArray) -> None:
+        try:
+            label, stiffness, damping = read_gains(message)
+        except G1MimicError as error:
+            self._complain(str(error))
+            return
+        self._newest_gains = self._gains[label] = (stiffness, damping)
+        if self._unpaired is not None:
+            message_before, self._unpaired = self._unpaired, None
+            self._on_target(message_before)
+
+    def _on_target(self, message: JointState) -> None:
+        """Hand a target to the motors, together with the gains of its mode."""
+        stamp, mode = stamp_to_ns(message.header.stamp), message.header.frame_id
+        if self._lockstep and stamp != self._sim.time_ns:
+            return  # the answer to a repeated state, again
+        gains = self._gains.get(mode) if mode else self._newest_gains
+        if gains is None:
+            self._unpaired = message
+            return
+        try:
+            target = MotorTarget(
+                position=self._reader.read(message, "position"),
+                velocity=self._reader.read(message, "velocity", default=0.0),
+                effort=self._reader.read(message, "effort", default=0.0),
+                stiffness=gains[0],
+                damping=gains[1],
+            )
+            if problem := self._sim.set_target(target):
+                raise G1MimicError(f"joint_targets: {problem}")
+        except G1MimicError as error:
+            self._complain(str(error))
+            return
+        self._answered, self._answered_at = True, time.monotonic()
+        self._hoist(mode, stamp)
+        if self._lockstep and not self._paused:
+            self._advance()
+
+    def _hoist(self, mode: str, stamp: int) -> None:
+        """Release the hoist when tracking begins: not for a target from before a reset."""
+        if mode != Mode.TRACK.value:
+            self._may_release = True
+        elif self._may_release and self._sim.hoisted:
+            self._sim.release()
+            duration = self._parameters.settings.duration
+            if duration > 0.0 and self._end_ns is None:
+                self._end_ns = stamp + round(duration * 1e9)
+
+    def _complain(self, problem: str) -> None:
+        """Say once what is wrong with the targets; the watchdog does the rest."""
+        if problem != self._problem:
+            self._problem = problem
+            self.get_logger().error(f"{problem}; ignored, the motors damp")
+
+    # Services -----------------------------------------------------------------------------------
+
+    def _e_stop(self) -> None:
+        self._sim.e_stop()
+        self.get_logger().error("emergency stop: damping until ~/reset")
+        self._diagnostics.publish_on_change()
+
+    def _reset(self) -> str:
+        self._sim.reset()
+        self._may_release = False
+        self._problem = ""
+        return "the robot is back at its start, in the hoist"
+
+    def _push(self) -> str:
+        settings = self._parameters.settings
+        self._sim.push(settings.push_speed, settings.push_direction)
+        return f"pushed by {settings.push_speed:g} m/s"
+
+    def _pause(self, pause: bool) -> str:
+        self._paused = pause
+        self._answered_at = self._started_at = time.monotonic()
+        if not pause and self._lockstep:
+            self._publish()  # the policy node answers a repeated state again
+        return "paused" if pause else "running"
+
+    def _status(self) -> tuple[int, str, dict[str, object]]:
+        sim = self._sim
+        figures: dict[str, object] = {
+            "simulated_s": sim.time_ns * 1e-9,
+            "realtime_factor": self._parameters.settings.realtime_factor,
+            "lost_real_time_s": self._lost,
+            "rejected_targets": sim.rejected,
+            "hoisted": sim.hoisted,
+            "paused": self._paused,
+        }
+        if sim.stopped:
+            return ERROR, "emergency stop", figures
+        if sim.damped:
+            reason = self._problem or "no fresh target"
+            return WARN, f"damping: {reason}", figures
+        return OK, "in the hoist" if sim.hoisted else "running", figures
