@@ -1,35 +1,42 @@
-"""The one piece of forward kinematics that a policy needs: from the pelvis to the torso."""
+"""The torso's pose from the pelvis' pose and the waist angles, without MuJoCo.
+
+The IMU sits in the pelvis and the anchor of the reference is the torso, three joints above it.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from g1_mimic.rotations import (
-    Array,
-    array_module,
-    quat_apply,
-    quat_from_axis_angle,
-    quat_multiply,
-)
+from g1_mimic.rotations import array_module, quat_apply, quat_multiply
 
-WAIST_ROLL_OFFSET = (-0.0039635, 0.0, 0.044)
-"""Origin of waist_roll_link in waist_yaw_link, m; the other two joints have none."""
+Array = Any
+"""A numpy array or a torch tensor."""
+
+WAIST_ROLL_OFFSET: tuple[float, float, float] = (-0.0039635, 0.0, 0.044)
+"""Origin of the waist roll joint in the frame of the waist yaw link, m.
+
+The other two waist joints lie at the origins of their parents' frames. The model file is the
+source of these numbers; a test holds this chain to MuJoCo's forward kinematics.
+"""
 
 
 def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Array, Array]:
-    """Return position [..., 3] (m) and orientation [..., 4] of the torso in the world.
+    """Return position [..., 3] (m) and orientation [..., 4] of the torso link in the world.
 
     Args:
-        pelvis_pos: position of the pelvis in the world [..., 3], m.
-        pelvis_quat: orientation of the pelvis in the world [..., 4].
-        waist: angles of waist yaw, roll and pitch [..., 3], rad.
+        pelvis_pos: [..., 3] m.
+        pelvis_quat: [..., 4] w x y z.
+        waist: [..., 3] yaw, roll, pitch (rad), as joints 12 to 14 of ``JOINT_NAMES``.
     """
     module = array_module(waist)
-    constants = np.concatenate([np.eye(3), [WAIST_ROLL_OFFSET]])
-    if module is not np:
-        constants = module.as_tensor(constants, dtype=waist.dtype, device=waist.device)
-    x, y, z, offset = constants
-    quat = quat_multiply(pelvis_quat, quat_from_axis_angle(z, waist[..., 0]))
-    pos = pelvis_pos + quat_apply(quat, offset + pelvis_pos * 0.0)
-    quat = quat_multiply(quat, quat_from_axis_angle(x, waist[..., 1]))
-    return pos, quat_multiply(quat, quat_from_axis_angle(y, waist[..., 2]))
+    half = 0.5 * waist
+    cosine, sine = module.cos(half), module.sin(half)
+    zero = waist[..., 0] * 0.0
+    stack = module.stack
+    yaw = stack([cosine[..., 0], zero, zero, sine[..., 0]], -1)
+    roll = stack([cosine[..., 1], sine[..., 1], zero, zero], -1)
+    pitch = stack([cosine[..., 2], zero, sine[..., 2], zero], -1)
+    quat = quat_multiply(pelvis_quat, yaw)
+    offset = stack([zero + value for value in WAIST_ROLL_OFFSET], -1)
+    position = pelvis_pos + quat_apply(quat, offset)
+    return position, quat_multiply(quat_multiply(quat, roll), pitch)
