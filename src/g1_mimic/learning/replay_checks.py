@@ -28,7 +28,7 @@ class UpdateCheck:
         self._finding = torch.zeros(4, dtype=torch.float64, device=device)
         cuda = device.type == "cuda"
         self._host = torch.zeros(4, dtype=torch.float64, pin_memory=cuda)
-        self._copied = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
+        self._copied = torch.cuda.Event() if cuda else None
 
     def report(self, bad: Tensor, indices: Tensor, errors: Tensor) -> None:
         """Take in which entries are bad [n], with the indices [n] and errors [n] themselves.
@@ -55,7 +55,7 @@ class UpdateCheck:
         Raises:
             G1MimicError: one line that names the entry.
         """
-        if self._copied is not None and not self._copied.query():  # type: ignore[no-untyped-call]
+        if self._copied is not None and not self._copied.query():
             return
         found, position, index, error = self._host.tolist()
         if not found:

@@ -22,7 +22,7 @@ from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.policy.metadata import PolicyMetadata
 from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
-from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
 
 OPSET = 17
@@ -124,6 +124,8 @@ def export_policy(
     path = Path(path)
     if base is not None and base.shape != clip.joint_pos.shape:
         raise G1MimicError(f"the action base has shape {base.shape}, not {clip.joint_pos.shape}")
+    if metadata.joint_names != JOINT_NAMES:
+        raise G1MimicError("a policy is exported with its joints in JOINT_NAMES order")
     metadata = replace(
         metadata,
         num_frames=clip.num_frames,

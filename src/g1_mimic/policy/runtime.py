@@ -130,7 +130,8 @@ class OnnxPolicy:
             raise G1MimicError(
                 f"the policy takes {self.observation_size} observations, got shape {obs.shape}"
             )
-        self._obs[0] = obs[self._obs_order]
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            self._obs[0] = obs[self._obs_order]
         if not np.isfinite(self._obs).all():
             raise NonFiniteError("an observation is not finite")
         self._time_step[0, 0] = min(max(int(time_step), 0), self.num_frames - 1)
