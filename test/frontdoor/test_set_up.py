@@ -296,26 +296,33 @@ class TestMessages:
 class TestTorch:
     """Which build of torch is asked for."""
 
-    @pytest.mark.skipif(HAS_GPU, reason="this machine has an NVIDIA GPU")
-    def test_without_gpu(self, door):
-        """Without a GPU a local build such as +cpu may be taken, from a further index if given."""
-        door.environment["G1_TORCH_INDEX_URL"] = "file:///an/index"
-        door.call("true")
-        (line,) = [line for line in door.calls("install") if "torch" in line]
-        assert "torch==2" in line and line.endswith("--extra-index-url file:///an/index")
+    @staticmethod
+    def requests(door) -> list[str]:
+        return [line.split("pip install ")[1] for line in door.calls("pip install torch")]
 
     @pytest.mark.skipif(HAS_GPU, reason="this machine has an NVIDIA GPU")
-    def test_notice_of_the_cuda_build(self, door):
-        """Where pip would take CUDA without a GPU, the user is told before the download."""
+    def test_without_gpu(self, door):
+        """Without a GPU the build for the CPU is taken, from a further index if one is given."""
+        door.environment["G1_TORCH_INDEX_URL"] = "file:///an/index"
+        door.call("true")
+        (line,) = door.calls("torch==")
+        assert "--extra-index-url file:///an/index torch==" in line and line.endswith("+cpu")
+
+    @pytest.mark.skipif(HAS_GPU, reason="this machine has an NVIDIA GPU")
+    def test_index_without_a_cpu_build(self, door):
+        """Where there is no build for the CPU alone, the user is told before the large one."""
+        lacks = "  '-m pip')\n    [[ $* != *+cpu ]] || { echo No matching distribution; exit 1; }\n"
         python = door.fake / "bin" / "python3.11"
-        report = '  "-m pip")\n    [[ $* != *--dry-run* ]] || echo \'"name": "nvidia-cublas"\'\n'
-        door.command("python3.11", python.read_text().replace("  '-m pip')\n", report))
+        door.command("python3.11", python.read_text().replace("  '-m pip')\n", lacks))
         result = door.call("true")
-        assert "CUDA build" in result.stderr and result.returncode == 0
+        assert result.returncode == 0 and "G1_TORCH_INDEX_URL" in result.stderr
+        first, second = self.requests(door)
+        assert first == f"{second}+cpu"
 
     def test_with_gpu(self, door):
         """With a GPU exactly the release is taken, which is the CUDA build, and never +cpu."""
         door.command("nvidia-smi", "#!/bin/sh\n")
         door.command("df", "#!/bin/sh\necho header\necho fs 100000000 9 99999999 9% /\n")
         door.call("true")
-        assert any("torch===2" in line for line in door.calls("install"))
+        (request,) = self.requests(door)
+        assert request.startswith("torch===2") and "+" not in request
