@@ -14,7 +14,7 @@ Part = dict[str, Any]
 Vector = tuple[float, float, float]
 
 MATERIALS: dict[str, Part] = {
-    "shell": {"rgba": [0.88, 0.885, 0.90, 1], "specular": 0.5, "shininess": 0.55},
+    "shell": {"rgba": [0.84, 0.85, 0.87, 1], "specular": 0.5, "shininess": 0.55},
     "metal": {"rgba": [0.50, 0.52, 0.55, 1], "specular": 0.7, "shininess": 0.6},
     "dark": {"rgba": [0.13, 0.135, 0.15, 1], "specular": 0.4, "shininess": 0.4},
     "visor": {"rgba": [0.02, 0.022, 0.03, 1], "specular": 1, "shininess": 0.9},
@@ -75,11 +75,11 @@ TRUNK: dict[str, list[Part]] = {
     "torso_link": [
         # Belly, ribs, chest, back pack, collar.
         ellipsoid((0.004, 0.0, 0.05), (0.062, 0.074, 0.062), "dark"),
-        ellipsoid((0.006, 0.0, 0.13), (0.070, 0.092, 0.085), "shell"),
-        ellipsoid((0.006, 0.0, 0.215), (0.077, 0.104, 0.086), "shell"),
+        ellipsoid((0.006, 0.0, 0.155), (0.068, 0.090, 0.110), "shell"),
+        ellipsoid((0.007, 0.0, 0.205), (0.076, 0.105, 0.098), "shell"),
         capsule((-0.005, -0.062, 0.248), (-0.005, 0.062, 0.248), 0.052, "shell"),
         box((-0.045, 0.0, 0.17), (0.028, 0.066, 0.09), "dark"),
-        box((0.071, 0.0, 0.222), (0.011, 0.040, 0.012), "dark", 0.12),
+        ellipsoid((0.073, 0.0, 0.222), (0.010, 0.034, 0.011), "visor", -0.15),
         cylinder((0.0, 0.0, 0.28), (0.004, 0.0, 0.325), 0.036, "dark"),
         # Head: a light hood around a black visor.
         ellipsoid((0.0, 0.0, 0.395), (0.066, 0.071, 0.090), "shell"),
