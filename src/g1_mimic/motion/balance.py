@@ -98,8 +98,9 @@ def support_margin(points: np.ndarray, soles: np.ndarray, contact_height: float)
 def pendulum_path(zmp: np.ndarray, advance: np.ndarray, height: float, fps: float) -> np.ndarray:
     """Return the path of a linear inverted pendulum's mass whose zero-moment point is ``zmp``.
 
-    Solves c − (height / g) c̈ = p for the one path that repeats itself, shifted by ``advance``, every
-    T − 1 frames; all frames at once, with the same difference for c̈ that ``zero_moment_point`` uses.
+    Solves c − (height / g) c̈ = p for the one path that repeats itself, shifted by ``advance``,
+    every T − 1 frames; all frames at once, and with the difference for c̈ that
+    ``zero_moment_point`` uses.
 
     Args:
         zmp: [T, 2] m, the last frame being the first one plus ``advance``.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,20 @@ from g1_mimic.motion.json_format import read_json, save_json
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.npz_format import read_npz, save_npz
 from g1_mimic.motion.trajectory import Trajectory, resample
-from g1_mimic.motion.validate import validate_clip
+from g1_mimic.motion.validate import MotionReport, validate_clip
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
-__all__ = ["load_motion", "read_trajectory", "save_json", "save_motion", "save_npz"]
+__all__ = [
+    "inspect_motion",
+    "load_motion",
+    "read_trajectory",
+    "require_writable",
+    "save_json",
+    "save_motion",
+    "save_npz",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +71,31 @@ def read_trajectory(
     return reader(path)
 
 
+def inspect_motion(
+    name_or_path: str | os.PathLike[str],
+    *,
+    fps: float | None = CONTROL_RATE,
+    profile: RobotProfile | None = None,
+    source_fps: float | None = None,
+    quat_order: str | None = None,
+    beside: Path | None = None,
+) -> tuple[MotionClip, MotionReport]:
+    """Return a clip and what is to be said about it; arguments as in ``load_motion``.
+
+    Raises:
+        G1MimicError: if the file is missing or cannot be read as a clip. A clip that the robot
+            could not show is returned, with errors in the report.
+    """
+    path = find_file(
+        name_or_path, subdirs=["models/motions"], suffixes=READERS, beside=beside, what="motion"
+    )
+    trajectory = read_trajectory(path, source_fps=source_fps, quat_order=quat_order)
+    if fps is not None:
+        trajectory = resample(trajectory, fps)
+    clip = complete_trajectory(trajectory)
+    return clip, validate_clip(clip, profile)
+
+
 def load_motion(
     name_or_path: str | os.PathLike[str],
     *,
@@ -87,30 +119,37 @@ def load_motion(
         G1MimicError: if the file is missing or wrong, or the clip is not one the robot could show
             (``validate_clip``). What is merely doubtful is logged as a warning.
     """
-    path = find_file(
-        name_or_path, subdirs=["models/motions"], suffixes=READERS, beside=beside, what="motion"
+    clip, report = inspect_motion(
+        name_or_path,
+        fps=fps,
+        profile=profile,
+        source_fps=source_fps,
+        quat_order=quat_order,
+        beside=beside,
     )
-    trajectory = read_trajectory(path, source_fps=source_fps, quat_order=quat_order)
-    if fps is not None:
-        trajectory = resample(trajectory, fps)
-    clip = complete_trajectory(trajectory)
-    for note in clip.notes:
-        _LOG.info("%s: %s", path, note)
-    report = validate_clip(clip, profile)
     if report.errors:
-        raise G1MimicError(f"{path}: {report.errors[0]}")
+        raise G1MimicError(f"{name_or_path}: {report.errors[0]}")
+    for note in clip.notes:
+        _LOG.info("%s: %s", name_or_path, note)
     for warning in report.warnings:
-        _LOG.warning("%s: %s", path, warning)
+        _LOG.warning("%s: %s", name_or_path, warning)
     return clip
 
 
-def save_motion(clip: MotionClip, path: Path, *, name: str | None = None) -> None:
+def require_writable(path: Path) -> None:
+    """Raise ``G1MimicError`` if no writer has the suffix of ``path``.
+
+    For those who are about to spend time on a clip before they save it.
+    """
+    if path.suffix.lower() not in WRITERS:
+        raise G1MimicError(f"{path}: motions are written as {' or '.join(WRITERS)}")
+
+
+def save_motion(clip: MotionClip, path: Path) -> None:
     """Write ``clip`` in the format that the suffix of ``path`` names.
 
     Raises:
         G1MimicError: if no writer has this suffix, or the file cannot be written.
     """
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise G1MimicError(f"{path}: motions are written as {' or '.join(WRITERS)}")
-    writer(clip if name is None else replace(clip, name=name), path)
+    require_writable(path)
+    WRITERS[path.suffix.lower()](clip, path)

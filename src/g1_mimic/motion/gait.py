@@ -1,4 +1,4 @@
-"""Where the feet go, and where the floor should push: the plan of a straight walk on flat ground."""
+"""The plan of a straight walk on flat ground: where the feet go, and where the floor pushes."""
 
 from __future__ import annotations
 
@@ -154,10 +154,10 @@ def _zmp_keys(
     swings: list[Swing], foot_x: np.ndarray, offset: float, roll: float
 ) -> list[tuple[float, float, float]]:
     """Return (frame, x, y) at which the weight arrives on and leaves every stance foot."""
-    keys = []
+    keys: list[tuple[float, float, float]] = []
     for swing in swings:
         stance = 1 - swing.side
-        x = foot_x[swing.first, stance]
+        x = float(foot_x[swing.first, stance])
         y = offset if stance == 0 else -offset
         keys.append((swing.first, x - 0.5 * roll, y))
         keys.append((swing.last, x + 0.5 * roll, y))

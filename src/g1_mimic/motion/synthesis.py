@@ -97,7 +97,7 @@ def make_walk(
     stand_time: float = 0.6,
     double_support: float = 0.25,
     clearance: float = 0.06,
-    crouch: float = 0.03,
+    crouch: float = 0.015,
     arm_swing: float = 0.8,
     fps: float = 50.0,
     profile: RobotProfile | None = None,
@@ -172,13 +172,8 @@ class _Home:
 
     def __init__(self, profile: RobotProfile) -> None:
         skeleton = load_skeleton()
-        pose = home_qpos(profile)[None]
-        clip = complete_clip(
-            "home",
-            1.0,
-            *(np.repeat(a, 2, 0) for a in (pose[:, :3], pose[:, 3:7], pose[:, 7:])),
-            False,
-        )
+        pose = np.repeat(home_qpos(profile)[None], 2, axis=0)  # a clip has two frames at least
+        clip = complete_clip("home", 1.0, pose[:, :3], pose[:, 3:7], pose[:, 7:], looped=False)
         feet = [clip.body_index(body) for body in FOOT_BODY_NAMES]
         self.foot_pos = clip.body_pos_w[0, feet].copy()
         self.stance_width = float(self.foot_pos[0, 1] - self.foot_pos[1, 1])

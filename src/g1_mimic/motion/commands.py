@@ -1,0 +1,266 @@
+"""``g1-mimic motion``: look at motion clips, convert them, make them, show them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from g1_mimic.errors import G1MimicError
+
+if TYPE_CHECKING:
+    from g1_mimic.motion.clip import MotionClip
+
+_SHEET_COLUMNS = 6
+
+
+def add_parser(commands: Any) -> None:
+    """Add the commands ``info``, ``convert``, ``make`` and ``show``.
+
+    Args:
+        commands: what ``ArgumentParser.add_subparsers`` returned. The chosen command is left in
+            the namespace as ``run``, a function from the namespace to the exit status, which
+            raises ``G1MimicError`` for what the user can mend.
+    """
+    _add_info(commands)
+    _add_convert(commands)
+    _add_make(commands)
+    _add_show(commands)
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="check a clip against the robot and print what it is",
+        description="Check a clip against the robot's limits and print what it is. "
+        "Ends with status 1 if the clip has errors.",
+    )
+    _add_source(parser)
+    parser.add_argument("--robot", default="g1_29dof", help="robot profile (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_info)
+
+
+def _add_convert(commands: Any) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="convert a clip to .npz (exchange) or .json (readable)",
+        description="Read a clip, resample it, recompute all velocities, and write it as .npz "
+        "(BeyondMimic's layout with names) or .json (readable).",
+    )
+    _add_source(parser)
+    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz or .json")
+    parser.add_argument("--name", help="name of the clip (default: the file's)")
+    parser.add_argument(
+        "--frames",
+        metavar="FIRST:LAST",
+        help="keep these frames of the result, counted from 0, LAST not included",
+    )
+    parser.add_argument(
+        "--order",
+        choices=("mjcf", "isaac"),
+        default="mjcf",
+        help="joint and body order in an .npz: mjcf (mjlab) or isaac (BeyondMimic) (%(default)s)",
+    )
+    parser.set_defaults(run=_convert)
+
+
+def _add_make(commands: Any) -> None:
+    parser = commands.add_parser(
+        "make",
+        help="make a clip from scratch: stand or walk",
+        description="Make a looped clip from scratch, balanced and with planted feet.",
+    )
+    kinds = parser.add_subparsers(title="clips", required=True, metavar="stand|walk")
+    stand = kinds.add_parser(
+        "stand",
+        help="sway, squat and wave on planted feet",
+    )
+    stand_options = _numbers(
+        stand,
+        {
+            "fps": (50.0, "frames per second"),
+            "duration": (10.0, "s, at least 4"),
+            "sway": (0.035, "m to either side, at most 0.06"),
+            "squat": (0.12, "m that the pelvis goes down, at most 0.15"),
+            "wave": (1.0, "0 (arms hang) to 1 (the hand over the shoulder)"),
+        },
+    )
+    stand.add_argument("--seed", type=int, help="vary sizes, arm and order; same seed, same clip")
+    walk = kinds.add_parser(
+        "walk",
+        help="stand, walk straight ahead, stand",
+    )
+    walk_options = _numbers(
+        walk,
+        {
+            "fps": (50.0, "frames per second"),
+            "speed": (0.6, "m/s of the steady walk, 0.1 to 0.9"),
+            "step-time": (0.5, "s per step"),
+            "duration": (10.0, "s of the whole clip; rounded to whole steps"),
+            "stand-time": (0.6, "s of standing at start and end; 0: a pure walking cycle"),
+            "double-support": (0.25, "fraction of a step in which both feet stand"),
+            "clearance": (0.06, "m that a foot is lifted"),
+            "crouch": (0.015, "m that the pelvis is lower than in the default pose"),
+            "arm-swing": (0.8, "rad of the shoulder per m between the feet"),
+        },
+    )
+    stand.set_defaults(kind="stand", options=[*stand_options, "seed"])
+    walk.set_defaults(kind="walk", options=walk_options)
+    for kind in (stand, walk):
+        kind.add_argument("--out", type=Path, required=True, help="file to write: .json or .npz")
+        kind.add_argument("--name", help="name of the clip (default: that of the file)")
+        kind.set_defaults(run=_make)
+
+
+def _add_show(commands: Any) -> None:
+    parser = commands.add_parser(
+        "show",
+        help="render a clip as a picture (.png) or film (.mp4, .gif)",
+        description="Render a clip: a .png with poses side by side, or a film.",
+    )
+    _add_source(parser)
+    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .png, .mp4, .gif")
+    parser.add_argument("--poses", type=int, default=18, help="poses in a .png (%(default)s)")
+    parser.add_argument(
+        "--azimuth", type=float, default=140.0, help="camera, degrees (%(default)s)"
+    )
+    parser.set_defaults(run=_show)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("motion", help="path of a .json, .npz or .csv, or a clip of the package")
+    parser.add_argument(
+        "--fps", type=float, default=50.0, help="resample to this rate, Hz; 0 keeps (%(default)s)"
+    )
+    parser.add_argument("--source-fps", type=float, help="frame rate of a .csv (30)")
+    parser.add_argument(
+        "--quat-order",
+        choices=("xyzw", "wxyz"),
+        help="quaternion columns of a .csv (told from the motion)",
+    )
+
+
+def _numbers(parser: argparse.ArgumentParser, options: dict[str, tuple[float, str]]) -> list[str]:
+    """Add an option for each number and return the names under which the namespace has them."""
+    return [
+        parser.add_argument(
+            f"--{name}", type=float, default=default, help=f"{text} (%(default)s)"
+        ).dest
+        for name, (default, text) in options.items()
+    ]
+
+
+def _load(args: argparse.Namespace) -> MotionClip:
+    from g1_mimic.motion.formats import load_motion
+
+    return load_motion(
+        args.motion,
+        fps=args.fps or None,
+        source_fps=args.source_fps,
+        quat_order=args.quat_order,
+    )
+
+
+def _info(args: argparse.Namespace) -> int:
+    from g1_mimic.motion.formats import inspect_motion
+    from g1_mimic.robot.profile import load_profile
+
+    _, report = inspect_motion(
+        args.motion,
+        fps=args.fps or None,
+        profile=load_profile(args.robot),
+        source_fps=args.source_fps,
+        quat_order=args.quat_order,
+    )
+    print(json.dumps(asdict(report), indent=2) if args.json else report)
+    return 1 if report.errors else 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from g1_mimic.motion.formats import require_writable, save_motion, save_npz
+
+    require_writable(args.output)
+    clip = replace(_load(args), name=args.name or args.output.stem)
+    if args.frames is not None:
+        clip = _cut(clip, args.frames)
+    if args.output.suffix.lower() == ".npz":
+        save_npz(clip, args.output, order=args.order)
+    else:
+        save_motion(clip, args.output)
+    _tell(clip, args.output)
+    return 0
+
+
+def _cut(clip: MotionClip, frames: str) -> MotionClip:
+    from g1_mimic.motion.kinematics import complete_clip
+
+    try:
+        first, last = (int(part) if part else None for part in frames.split(":"))
+    except ValueError:
+        raise G1MimicError(f"--frames is FIRST:LAST, not '{frames}'") from None
+    kept = range(clip.num_frames)[first:last]
+    if len(kept) < 2:
+        raise G1MimicError(f"--frames {frames} keeps {len(kept)} of {clip.num_frames} frames")
+    whole = len(kept) == clip.num_frames
+    part = slice(kept.start, kept.stop)
+    return complete_clip(
+        clip.name,
+        clip.fps,
+        clip.root_pos[part],
+        clip.root_quat[part],
+        clip.joint_pos[part],
+        clip.looped and whole,
+        notes=clip.notes,
+    )
+
+
+def _make(args: argparse.Namespace) -> int:
+    from g1_mimic.motion import synthesis
+    from g1_mimic.motion.formats import require_writable, save_motion
+
+    require_writable(args.out)
+    given = {option: getattr(args, option) for option in args.options}
+    make = synthesis.make_stand if args.kind == "stand" else synthesis.make_walk
+    clip = make(**given, name=args.name or args.out.stem)
+    save_motion(clip, args.out)
+    _tell(clip, args.out)
+    return 0
+
+
+def _tell(clip: MotionClip, path: Path) -> None:
+    loop = ", looped" if clip.looped else ""
+    print(f"{path}: {clip.num_frames} frames, {clip.duration:.2f} s at {clip.fps:g} Hz{loop}")
+
+
+def _show(args: argparse.Namespace) -> int:
+    from g1_mimic.robot.render import render_frames, write_png, write_video
+
+    suffix = args.output.suffix.lower()
+    if suffix not in (".png", ".mp4", ".gif"):
+        raise G1MimicError(f"{args.output}: pictures end in .png, films in .mp4 or .gif")
+    if args.poses < 1:
+        raise G1MimicError(f"--poses is {args.poses}; at least 1 is needed")
+    clip = _load(args)
+    if suffix == ".png":
+        frames = np.unique(np.linspace(0, clip.num_frames - 1, args.poses).astype(int))
+        pictures = render_frames(clip.qpos()[frames], size=(320, 360), azimuth=args.azimuth)
+        write_png(args.output, contact_sheet(pictures))
+    else:
+        write_video(args.output, render_frames(clip.qpos(), azimuth=args.azimuth), clip.fps)
+    _tell(clip, args.output)
+    return 0
+
+
+def contact_sheet(pictures: np.ndarray, columns: int = _SHEET_COLUMNS) -> np.ndarray:
+    """Return pictures [T, H, W, 3] side by side, ``columns`` to a row, as one [H', W', 3]."""
+    count, height, width, channels = pictures.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    blank = np.full((rows * columns - count, height, width, channels), 255, pictures.dtype)
+    grid = np.concatenate([pictures, blank]).reshape(rows, columns, height, width, channels)
+    return np.asarray(grid.swapaxes(1, 2).reshape(rows * height, columns * width, channels))
