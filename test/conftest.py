@@ -9,6 +9,8 @@ import pytest
 
 # Tests command a robot by its topics: they must never reach one that is on the network.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# The networks here are small: threads that wait for one another only slow the tests down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -337,6 +337,6 @@ class TrackingEnv:
         self.physics.qpos[:], self.physics.qvel[:] = state["qpos"], state["qvel"]
         self.frame[:], self.episode_length[:] = state["frame"], state["episode_length"]
         self.last_action[:] = state["last_action"]
-        self._target = np.array(state["target"])
+        self._target = np.asarray(state["target"]).copy()
         self.rng.bit_generator.state = state["rng"]
         self.phase.load_state_dict(state["phase"])

@@ -206,7 +206,10 @@ class Trainer:
             batch["weights"] = torch.ones_like(batch["reward"])
         metrics, errors = self.learner.update(batch)
         if isinstance(self.buffer, PrioritizedExperienceBuffer):
-            self.buffer.update_priorities(indices, errors)
+            try:
+                self.buffer.update_priorities(indices, errors)
+            except G1MimicError as error:
+                raise self._diverged(str(error)) from error
             metrics["importance_weight"] = batch["weights"].mean()
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
@@ -234,6 +237,12 @@ class Trainer:
             self.metrics["train/physics_faults"] = (
                 self.metrics.get("train/physics_faults", 0.0) + broken
             )
+
+    def _diverged(self, detail: str) -> G1MimicError:
+        return G1MimicError(
+            f"training diverged at {self.env_steps} steps ({detail}); the last checkpoint is "
+            "intact: resume it with a lower learner.learning_rate"
+        )
 
     # -- evaluation, logging, files ---------------------------------------------------------------
 
@@ -289,10 +298,7 @@ class Trainer:
         self._counts.clear()
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
-            raise G1MimicError(
-                f"training diverged at {self.env_steps} steps: {', '.join(bad)} not finite; "
-                "the last checkpoint is intact, lower learner.learning_rate"
-            )
+            raise self._diverged(f"{', '.join(bad)} not finite")
         if self._ended:
             returns, lengths = np.array(self._ended).T
             metrics["train/return"] = float(returns.mean())
@@ -355,11 +361,11 @@ class Trainer:
             self.learner.load_state_dict(state["learner"])
             self.buffer.load_state_dict(state["buffer"])
             self.env.load_state_dict(state["env"])
-            self._returns = np.array(state["returns"])
+            self._returns = np.asarray(state["returns"]).copy()
             torch.set_rng_state(state["torch_rng"])
             if state["cuda_rng"] and self.device.type == "cuda":
                 torch.cuda.set_rng_state_all(state["cuda_rng"])
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        except (KeyError, ValueError, RuntimeError, TypeError, G1MimicError) as error:
             detail = str(error).splitlines()[0][:160]
             raise G1MimicError(
                 f"the checkpoint in {self.folder.checkpoints} does not fit these settings "

@@ -1,0 +1,245 @@
+"""Training runs: files, resuming to the bit, what a killed run leaves, clear errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.checkpoint import (
+    load_checkpoint,
+    newest_checkpoint,
+    numbered,
+    save_checkpoint,
+)
+from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.session import open_trainer
+from g1_mimic.learning.trainer import Trainer
+from g1_mimic.policy.runtime import OnnxPolicy
+
+SMALL: dict[str, Any] = {
+    "num_envs": 8,
+    "total_env_steps": 800,
+    "warmup_env_steps": 160,
+    "updates_per_step": 1,
+    "device": "cpu",
+    "log_interval_s": 1000.0,
+    "env": {"threads": 1, "episode_length_s": 0.5},
+    "replay": {"capacity": 800, "batch_size": 32},
+    "learner": {"actor_hidden": [16], "critic_hidden": [16], "atoms": 21},
+    "evaluation": {"interval_env_steps": 400, "episodes": 4},
+}
+
+
+def config(run_dir: Path, **changes: Any) -> TrainConfig:
+    return TrainConfig.model_validate({**SMALL, "run_dir": str(run_dir), **changes})
+
+
+def parameters(trainer: Trainer) -> list[torch.Tensor]:
+    networks = (trainer.learner.actor, trainer.learner.critic, trainer.learner.average_actor)
+    return [value for network in networks for value in network.state_dict().values()]
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "per"])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, sampling: str) -> None:
+    """Stopped in the middle and resumed, a run has the same weights and replay to the bit."""
+    whole = open_trainer(config(tmp_path / "whole", sampling=sampling))
+    whole.run()
+    first = open_trainer(config(tmp_path / "parts", sampling=sampling))
+    first.on_metrics = lambda step, metrics: first.stop()  # at the evaluation after 400 steps
+    first.run()
+    assert first.env_steps == 400
+    second = open_trainer(TrainConfig(run_dir=str(tmp_path / "parts"), resume=True))
+    assert second.env_steps == 400 and second.config.sampling == sampling
+    second.run()
+    assert second.env_steps == whole.env_steps == 800
+    for a, b in zip(parameters(whole), parameters(second), strict=True):
+        assert torch.equal(a, b)
+    a, b = whole.buffer.state_dict(), second.buffer.state_dict()
+    assert torch.equal(a["fields"]["obs"], b["fields"]["obs"])
+    if sampling == "per":
+        assert torch.equal(a["priorities"], b["priorities"])
+        assert a["beta"] == b["beta"] > 0.4
+
+
+def test_a_run_leaves_its_files(tmp_path: Path) -> None:
+    """Configuration, events, checkpoints (the newest few and the best) and policies are there."""
+    trainer = open_trainer(config(tmp_path / "run", checkpoint={"interval_s": 1e-3, "keep": 2}))
+    metrics = trainer.run()
+    folder = tmp_path / "run"
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["best.pt", "step_0000000792.pt", "step_0000000800.pt"]
+    assert list((folder / "events").glob("events.out.tfevents.*"))
+    assert not list(folder.rglob(".*.tmp*"))
+    for name in ("policy.onnx", "policy_latest.onnx"):
+        assert OnnxPolicy.load(folder / name).metadata.motion_name == "stand"
+    assert {"eval/score", "train/return", "learner/critic_loss", "replay/beta"} <= set(metrics)
+
+
+def test_metrics_reach_tensorboard(tmp_path: Path) -> None:
+    """What callbacks see is in the event file under the same step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trainer = open_trainer(config(tmp_path / "run"))
+    seen: dict[int, dict[str, float]] = {}
+    trainer.on_metrics = lambda step, metrics: seen.update({step: metrics})
+    trainer.run()
+    events = EventAccumulator(str(tmp_path / "run" / "events"))
+    events.Reload()
+    for event in events.Scalars("eval/score"):
+        assert event.value == pytest.approx(seen[event.step]["eval/score"], rel=1e-5)
+
+
+def test_exported_policy_acts_like_the_chosen_actor(tmp_path: Path) -> None:
+    """The newest policy file scores in evaluation what the run says of it."""
+    from g1_mimic.learning.rollout import evaluate_policy
+
+    trainer = open_trainer(config(tmp_path / "run"))
+    metrics = trainer.run()
+    result = evaluate_policy(tmp_path / "run" / "policy_latest.onnx", episodes=4, seconds=0.5)
+    assert result.survival == metrics["eval/survival"]
+    for name in ("joint_error_rad", "body_position_error_m", "anchor_orientation_error_rad"):
+        assert getattr(result, name) == pytest.approx(metrics[f"eval/{name}"], rel=1e-3)
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
+    """A folder that holds a run is refused unless it is to be resumed."""
+    open_trainer(config(tmp_path / "run"))
+    with pytest.raises(G1MimicError, match="already holds a run"):
+        open_trainer(config(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("case", ["missing", "no config", "no checkpoint", "damaged", "other"])
+def test_what_cannot_be_resumed_is_named(tmp_path: Path, case: str) -> None:
+    """A missing, empty, damaged or foreign run folder is one line that says which."""
+    run = tmp_path / "run"
+    resume = TrainConfig(run_dir=str(run), resume=True)
+    words = "is not a run folder"
+    if case == "no config":
+        run.mkdir()
+    elif case != "missing":
+        trainer = open_trainer(config(run))
+        words = "no checkpoint in"
+        if case != "no checkpoint":
+            path = trainer.save()
+            words = "cannot read checkpoint"
+            if case == "damaged":
+                path.write_bytes(path.read_bytes()[:5000])
+            else:
+                words = "does not fit these settings"
+                resume = TrainConfig(run_dir=str(run), resume=True, num_envs=4)
+    with pytest.raises(G1MimicError, match=words) as error:
+        open_trainer(resume)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    """If the newest cannot be read, the one before it is taken."""
+    save_checkpoint(tmp_path / "step_0000000001.pt", {"env_steps": 1})
+    (tmp_path / "step_0000000002.pt").write_bytes(b"\x00" * 100)
+    assert newest_checkpoint(tmp_path)["env_steps"] == 1
+
+
+def test_checkpoints_run_no_code(tmp_path: Path) -> None:
+    """A checkpoint that would call a function when unpickled is refused, and it is not called."""
+
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'owned'}",)
+
+    path = tmp_path / "step_0000000001.pt"
+    torch.save({"env_steps": Hostile()}, path)
+    with pytest.raises(G1MimicError, match="cannot read checkpoint"):
+        load_checkpoint(path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_checkpoint_round_trips_plain_values(tmp_path: Path) -> None:
+    """Arrays come back as tensors, the large integers of numpy's generators as they were."""
+    state = {"a": np.arange(3.0), "n": np.int64(3), "rng": np.random.default_rng(0).bit_generator}
+    state["rng"] = state["rng"].state
+    path = tmp_path / "step_0000000001.pt"
+    save_checkpoint(path, state)
+    loaded = load_checkpoint(path)
+    assert torch.equal(loaded["a"], torch.arange(3.0, dtype=torch.float64))
+    assert loaded["n"] == 3 and loaded["rng"] == state["rng"]
+
+
+def test_diverged_training_says_so(tmp_path: Path) -> None:
+    """A loss that is not finite ends the run in one line, and no broken policy is written."""
+    trainer = open_trainer(config(tmp_path / "run"))
+    with torch.no_grad():
+        next(trainer.learner.critic.parameters()).fill_(float("nan"))
+    with pytest.raises(G1MimicError, match=r"training diverged at \d+ steps"):
+        trainer.run()
+    assert not trainer.folder.policy.exists() or OnnxPolicy.load(trainer.folder.policy)
+
+
+def test_requests_run_between_steps(tmp_path: Path) -> None:
+    """Another thread can pause, save and go on; the result of a call comes back."""
+    import threading
+
+    trainer = open_trainer(config(tmp_path / "run", total_env_steps=100_000))
+    thread = threading.Thread(target=trainer.run)
+    thread.start()
+    try:
+        trainer.pause()
+        saved = trainer.call(trainer.save)
+        steps = trainer.env_steps
+        time.sleep(0.3)
+        assert trainer.env_steps == steps
+        assert int(load_checkpoint(saved)["env_steps"]) == steps
+        with pytest.raises(ZeroDivisionError):
+            trainer.call(lambda: 1 // 0)
+        trainer.pause(False)
+        deadline = time.monotonic() + 30
+        while trainer.env_steps == steps and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert trainer.env_steps > steps
+    finally:
+        trainer.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_killed_run_can_be_resumed(tmp_path: Path) -> None:
+    """After kill -9 in the middle of frequent checkpoints the run continues from a whole one."""
+    run = tmp_path / "run"
+    settings = [
+        f"--set={key}={value}"
+        for key, value in {
+            "log_interval_s": 1000, "env.threads": 1, "replay.capacity": 800,
+            "replay.batch_size": 32, "warmup_env_steps": 160, "checkpoint.interval_s": 0.02,
+            "learner.actor_hidden": "[16]", "learner.critic_hidden": "[16]",
+            "env.episode_length_s": 0.5, "evaluation.episodes": 4,
+        }.items()
+    ]  # fmt: skip
+    command = [
+        sys.executable, "-m", "g1_mimic.cli", "train", "--run-dir", str(run), "--num-envs", "8",
+        "--total-env-steps", "1000000", "--device", "cpu", *settings,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120
+        while len(numbered(run / "checkpoints")) < 2:
+            assert process.poll() is None, process.stderr.read().decode()  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    trainer = open_trainer(TrainConfig(run_dir=str(run), resume=True))
+    start = trainer.env_steps
+    assert start > 0
+    trainer.config = trainer.config.model_copy(update={"total_env_steps": start + 80})
+    trainer.run()
+    assert trainer.env_steps == start + 80
