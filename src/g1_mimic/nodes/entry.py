@@ -31,6 +31,26 @@ class RunnableNode(Protocol):
         """Leave everything in order: send a last command, write files, stop threads."""
 
 
+class _Process:
+    """What a signal does: nothing but remember it, and finish the node once there is one."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._finished: Any = None
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        # A repeated signal changes nothing: closing (the damping command) must not be cut short.
+        self.interrupted = True
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(0)
+
+    def watch(self, finished: Any) -> None:
+        """Finish ``finished`` at a signal, also at one that has come already."""
+        self._finished = finished
+        if self.interrupted and not finished.done():
+            finished.set_result(0)
+
+
 def run_node(factory: str, argv: list[str] | None = None) -> int:
     """Run the node that ``factory`` makes until it has finished or SIGINT or SIGTERM arrives.
 
@@ -42,32 +62,22 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
         0 after a signal, 2 for a problem that the user can act on (one line on stderr), else what
         the node put into ``finished``.
     """
-    interrupted = False
-    node: Any = None
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        # A repeated signal changes nothing: closing (the damping command) must not be cut short.
-        nonlocal interrupted
-        interrupted = True
-        if node is not None and not node.finished.done():
-            node.finished.set_result(0)
-
+    process = _Process()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+        signal.signal(number, process.on_signal)
     try:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
 
         module, _, name = factory.partition(":")
         create = getattr(importlib.import_module(module), name)
-        if interrupted:
+        if process.interrupted:
             return 0
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
-            node = create()
+            node: Any = create()
             try:
-                if interrupted and not node.finished.done():
-                    node.finished.set_result(0)
+                process.watch(node.finished)
                 _spin(node)
             finally:
                 node.close()
@@ -78,13 +88,17 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
     except G1MimicError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
+    finally:
+        # While Python shuts down, its handlers are gone: a late signal would kill the process.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _spin(node: Any) -> None:
     """Run callbacks until the node has finished."""
     try:
-        from rclpy.experimental import EventsExecutor as Executor
-    except ImportError:  # before Jazzy
+        from rclpy.experimental.events_executor import EventsExecutor as Executor
+    except ImportError:  # before Kilted
         from rclpy.executors import SingleThreadedExecutor as Executor
     node.create_timer(HEARTBEAT, lambda: None)
     executor = Executor()

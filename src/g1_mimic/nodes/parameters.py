@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -21,11 +22,8 @@ from g1_mimic.settings import Settings, merge, validate
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-LIVE = {"live": True}
+LIVE: JsonDict = {"live": True}
 """``Field(json_schema_extra=LIVE)`` marks a setting that may be changed while the node runs."""
-
-NODE_OPTIONS = {"automatically_declare_parameters_from_overrides": True}
-"""Keyword arguments of the rclpy node whose parameters `Parameters` declares."""
 
 _BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
 
@@ -38,7 +36,7 @@ class Parameters(Generic[SettingsT]):
     A whole number is taken for a float. A name that is no setting is an error, not ignored.
 
     Args:
-        node: made with ``**NODE_OPTIONS``.
+        node: made with ``automatically_declare_parameters_from_overrides=True``.
         model: the settings class.
         on_change: called with the new settings after a live parameter was set.
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
 DEFAULT_PROFILE = "g1_29dof"
-
-
-def newest_policy(runs: Path) -> Path | None:
-    """Return the policy exported last under ``runs`` (the training runs), if there is one."""
-    files = [path for path in runs.glob("**/*.onnx") if not path.name.startswith(".")]
-    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def load_policy(name: str) -> OnnxPolicy:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,10 @@ from g1_mimic.nodes.common import (
     Diagnostics,
     trigger_service,
 )
-from g1_mimic.nodes.messages import (
-    JointMessage,
-    JointReader,
-    gains_message,
-    quaternion,
-    stamp_to_ns,
-    vector3,
-)
-from g1_mimic.nodes.parameters import NODE_OPTIONS, Parameters
+from g1_mimic.nodes.messages import JointMessage, gains_message
+from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import load_policy, profile_of
+from g1_mimic.nodes.state_input import StateCollector
 from g1_mimic.policy.controller import ControllerSettings, PolicyController, Tick
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.tracking_report import TrackingReport
@@ -51,8 +46,6 @@ _WATCH_PERIOD = 0.02
 """Wall period of the watchdog, s."""
 _PARTING_TIME = 0.5
 """Wall time for which a node that is told to go repeats the damping command, s."""
-_KEPT_STATES = 16
-"""States of which not all messages have come yet."""
 
 
 class PolicyNodeSettings(ControllerSettings):
@@ -63,7 +56,7 @@ class PolicyNodeSettings(ControllerSettings):
     policy: str = ""
     """Policy file: a path, or the name of one of the package's own."""
     motion: str = ""
-    """Name of the motion that the policy must track; empty: whatever it was trained on."""
+    """Motion (name or file) that the policy must track; empty: whatever it was trained on."""
     robot: str = ""
     """Robot profile (name or path) whose limits hold; empty: the one of the policy."""
     autostart: bool = False
@@ -80,16 +73,6 @@ class PolicyNodeSettings(ControllerSettings):
     """That of the simulation, for the report."""
 
 
-@dataclass
-class _Parts:
-    """The messages of one stamp."""
-
-    joints: JointState | None = None
-    imu: Imu | None = None
-    odom: Odometry | None = None
-    arrived: float = field(default_factory=time.perf_counter)
-
-
 class PolicyNode(LifecycleNode):
     """The ROS rim of `PolicyController`.
 
@@ -98,7 +81,7 @@ class PolicyNode(LifecycleNode):
     """
 
     def __init__(self) -> None:
-        super().__init__("policy", **NODE_OPTIONS)
+        super().__init__("policy", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
         self._settings = Parameters(self, PolicyNodeSettings).settings
         self._controller: PolicyController | None = None
@@ -125,10 +108,11 @@ class PolicyNode(LifecycleNode):
                 "tracking_error/anchor_ori",
             )
         }
-        self.create_subscription(JointState, "joint_states", self._on_joints, STREAM_QOS)
-        self.create_subscription(Imu, "imu", self._on_imu, STREAM_QOS)
+        topics: dict[str, Any] = {"joint_states": JointState, "imu": Imu}
         if self._settings.odometry:
-            self.create_subscription(Odometry, "odom", self._on_odom, STREAM_QOS)
+            topics["odom"] = Odometry
+        for topic, kind in topics.items():
+            self.create_subscription(kind, topic, partial(self._on_message, topic), STREAM_QOS)
         self.create_subscription(
             Empty, "e_stop", lambda _: self._fail("emergency stop"), STREAM_QOS
         )
@@ -157,7 +141,8 @@ class PolicyNode(LifecycleNode):
             if not settings.policy:
                 raise G1MimicError("parameter 'policy' is empty: give the policy file")
             policy = load_policy(settings.policy)
-            if settings.motion and settings.motion != policy.metadata.motion_name:
+            # A path to a clip stands for its name.
+            if settings.motion and Path(settings.motion).stem != policy.metadata.motion_name:
                 raise G1MimicError(
                     f"policy {settings.policy} tracks the motion "
                     f"'{policy.metadata.motion_name}', not '{settings.motion}': a policy carries "
@@ -167,9 +152,7 @@ class PolicyNode(LifecycleNode):
             if controller.needs_odometry and not settings.odometry:
                 raise G1MimicError("the policy observes the pelvis' position: set odometry:=true")
         except G1MimicError as error:
-            self._problem = str(error)
-            self.get_logger().error(self._problem)
-            return TransitionCallbackReturn.FAILURE
+            return self._refuse(str(error))
         self._policy, self._controller, self._problem = policy, controller, ""
         self._report = TrackingReport(1.0 / policy.metadata.control_rate_hz)
         return super().on_configure(state)
@@ -177,14 +160,19 @@ class PolicyNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take the robot: refused while somebody else commands it."""
         if (others := self.count_publishers("joint_targets") - 1) > 0:
-            self._problem = f"{others} other publisher(s) on joint_targets: stop them first"
-            self.get_logger().error(self._problem)
-            return TransitionCallbackReturn.FAILURE
+            return self._refuse(f"{others} other publisher(s) on joint_targets: stop them first")
         assert self._controller is not None
         self._forget_states()
         self._controller.activate()
         self._active = True
         return super().on_activate(state)
+
+    def _refuse(self, problem: str) -> TransitionCallbackReturn:
+        """Stay in the present lifecycle state and say why."""
+        self._problem = problem
+        if not self._settings.autostart:  # there the process ends with this as its last line
+            self.get_logger().error(problem)
+        return TransitionCallbackReturn.FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the robot go, damped."""
@@ -216,72 +204,30 @@ class PolicyNode(LifecycleNode):
     # States -------------------------------------------------------------------------------------
 
     def _forget_states(self) -> None:
-        self._parts: dict[int, _Parts] = {}
-        self._joint_reader = JointReader("joint_states")
+        self._collector = StateCollector(self._settings.odometry)
         self._state: RobotState | None = None
         self._command: JointCommand | None = None
         self._arrived_at = time.monotonic()
         self._end_ns: int | None = None
         self._completed = False
 
-    def _on_joints(self, message: JointState) -> None:
-        stamp = stamp_to_ns(message.header.stamp)
-        if parts := self._parts_of(stamp):
-            parts.joints = message
-            self._complete(stamp, parts)
-
-    def _on_imu(self, message: Imu) -> None:
-        stamp = stamp_to_ns(message.header.stamp)
-        if parts := self._parts_of(stamp):
-            parts.imu = message
-            self._complete(stamp, parts)
-
-    def _on_odom(self, message: Odometry) -> None:
-        stamp = stamp_to_ns(message.header.stamp)
-        if parts := self._parts_of(stamp):
-            parts.odom = message
-            self._complete(stamp, parts)
-
-    def _parts_of(self, stamp: int) -> _Parts | None:
-        """Return where the messages of ``stamp`` are collected; None if they are not wanted."""
-        if not self._active or (self._state is not None and stamp < self._state.stamp):
-            return None
-        if stamp not in self._parts and len(self._parts) >= _KEPT_STATES:
-            del self._parts[min(self._parts)]
-        return self._parts.setdefault(stamp, _Parts())
-
-    def _complete(self, stamp: int, parts: _Parts) -> None:
-        """Answer the state once all its messages are there."""
-        odometry = self._settings.odometry
-        if parts.joints is None or parts.imu is None or (odometry and parts.odom is None):
+    def _on_message(self, topic: str, message: Any) -> None:
+        """Answer the state that this message completes, if it does."""
+        if not self._active:
             return
-        self._parts = {other: p for other, p in self._parts.items() if other > stamp}
-        self._arrived_at = time.monotonic()
         try:
-            state = self._read(stamp, parts)
+            complete = self._collector.add(topic, message)
         except G1MimicError as error:
             self._fail(str(error))
             return
-        if self._state is not None and stamp == self._state.stamp:
+        if complete is None:
+            return
+        state, arrived = complete
+        self._arrived_at = time.monotonic()
+        if self._state is not None and state.stamp == self._state.stamp:
             self._repeat(state)
         else:
-            self._answer(state, parts.arrived)
-
-    def _read(self, stamp: int, parts: _Parts) -> RobotState:
-        assert parts.joints is not None and parts.imu is not None
-        position = velocity = None
-        if parts.odom is not None:
-            position = vector3(parts.odom.pose.pose.position)
-            velocity = vector3(parts.odom.twist.twist.linear)
-        return RobotState(
-            stamp=stamp,
-            joint_pos=self._joint_reader.read(parts.joints, "position"),
-            joint_vel=self._joint_reader.read(parts.joints, "velocity"),
-            base_quat=quaternion(parts.imu.orientation),
-            base_ang_vel=vector3(parts.imu.angular_velocity),
-            base_pos=position,
-            base_lin_vel=velocity,
-        )
+            self._answer(state, arrived)
 
     def _answer(self, state: RobotState, arrived: float) -> None:
         """Answer a new state."""

@@ -41,7 +41,7 @@ from g1_mimic.nodes.messages import (
     set_vector3,
     stamp_to_ns,
 )
-from g1_mimic.nodes.parameters import NODE_OPTIONS, Parameters
+from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget
 from g1_mimic.nodes.sim_setup import SimSettings, make_simulator, open_viewer
 
@@ -63,10 +63,10 @@ class MujocoSim(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__("mujoco_sim", **NODE_OPTIONS)
+        super().__init__("mujoco_sim", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
-        self._parameters = Parameters(self, SimSettings)
-        settings = self._parameters.settings
+        self._params = Parameters(self, SimSettings)
+        settings = self._params.settings
         self._sim = make_simulator(settings)
         self._lockstep = settings.realtime_factor == 0.0
         self._paused = False
@@ -126,7 +126,7 @@ class MujocoSim(Node):
             if now - self._sent_at >= _PAUSED_REPEAT:
                 self._publish()
             return
-        period = STATE_PERIOD_NS * 1e-9 / self._parameters.settings.realtime_factor
+        period = STATE_PERIOD_NS * 1e-9 / self._params.settings.realtime_factor
         due = int((now - self._started_at) / period)
         steps = min(due, _MAX_CATCH_UP)
         for _ in range(steps):
@@ -142,7 +142,7 @@ class MujocoSim(Node):
         now = time.monotonic()
         if self._answered and not self._paused:
             waited = now - self._answered_at
-            if waited > self._parameters.settings.answer_timeout:
+            if waited > self._params.settings.answer_timeout:
                 self.get_logger().error(
                     f"no target for the state at {self._sim.time_ns * 1e-9:.3f} s within "
                     f"{waited:.1f} s: is the policy node running and active?"
@@ -241,7 +241,7 @@ class MujocoSim(Node):
             self._may_release = True
         elif self._may_release and self._sim.hoisted:
             self._sim.release()
-            duration = self._parameters.settings.duration
+            duration = self._params.settings.duration
             if duration > 0.0 and self._end_ns is None:
                 self._end_ns = stamp + round(duration * 1e9)
 
@@ -265,7 +265,7 @@ class MujocoSim(Node):
         return "the robot is back at its start, in the hoist"
 
     def _push(self) -> str:
-        settings = self._parameters.settings
+        settings = self._params.settings
         self._sim.push(settings.push_speed, settings.push_direction)
         return f"pushed by {settings.push_speed:g} m/s"
 
@@ -280,7 +280,7 @@ class MujocoSim(Node):
         sim = self._sim
         figures: dict[str, object] = {
             "simulated_s": sim.time_ns * 1e-9,
-            "realtime_factor": self._parameters.settings.realtime_factor,
+            "realtime_factor": self._params.settings.realtime_factor,
             "lost_real_time_s": self._lost,
             "rejected_targets": sim.rejected,
             "hoisted": sim.hoisted,

@@ -1,0 +1,74 @@
+"""Putting a robot state together from its messages."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import Imu, JointState
+
+from g1_mimic.control.state import RobotState
+from g1_mimic.nodes.messages import JointReader, quaternion, stamp_to_ns, vector3
+
+_KEPT = 16
+"""States of which not all messages have come yet."""
+
+
+@dataclass
+class _Parts:
+    """The messages of one stamp by topic, and the wall time of the first one's arrival."""
+
+    messages: dict[str, Any] = field(default_factory=dict)
+    arrived: float = field(default_factory=time.perf_counter)
+
+
+class StateCollector:
+    """Collects the messages of equal stamps: topics have no common order.
+
+    A state that comes again with the stamp of the last one is given again (whoever sends it is
+    alive, but paused or without an answer); older ones are dropped.
+
+    Args:
+        odometry: wait for ``odom`` with every state.
+    """
+
+    def __init__(self, odometry: bool) -> None:
+        self._topics = ("joint_states", "imu", "odom") if odometry else ("joint_states", "imu")
+        self._reader = JointReader("joint_states")
+        self._parts: dict[int, _Parts] = {}
+        self._last_stamp: int | None = None
+
+    def add(
+        self, topic: str, message: JointState | Imu | Odometry
+    ) -> tuple[RobotState, float] | None:
+        """Add a message; return the state that it completes, and when its first message came.
+
+        Raises:
+            G1MimicError: if the completed state lacks a joint or a value.
+        """
+        stamp = stamp_to_ns(message.header.stamp)
+        if self._last_stamp is not None and stamp < self._last_stamp:
+            return None
+        if stamp not in self._parts and len(self._parts) >= _KEPT:
+            del self._parts[min(self._parts)]
+        parts = self._parts.setdefault(stamp, _Parts())
+        parts.messages[topic] = message
+        if len(parts.messages) < len(self._topics):
+            return None
+        self._last_stamp = stamp
+        self._parts = {other: p for other, p in self._parts.items() if other > stamp}
+        return self._read(stamp, parts.messages), parts.arrived
+
+    def _read(self, stamp: int, messages: dict[str, Any]) -> RobotState:
+        joints, imu, odom = messages["joint_states"], messages["imu"], messages.get("odom")
+        return RobotState(
+            stamp=stamp,
+            joint_pos=self._reader.read(joints, "position"),
+            joint_vel=self._reader.read(joints, "velocity"),
+            base_quat=quaternion(imu.orientation),
+            base_ang_vel=vector3(imu.angular_velocity),
+            base_pos=None if odom is None else vector3(odom.pose.pose.position),
+            base_lin_vel=None if odom is None else vector3(odom.twist.twist.linear),
+        )
