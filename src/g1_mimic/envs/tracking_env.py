@@ -178,7 +178,7 @@ class TrackingEnv:
         self.frame[envs] = frames
         self.episode_length[envs] = 0
         self.last_action[envs] = 0.0
-        self._target[envs] = np.clip(self.reference.base[frames], *self.soft_limits)
+        self._target[envs] = np.clip(self.reference.qpos[frames, 7:], *self.soft_limits)
 
     def step(self, actions: np.ndarray) -> StepResult:
         """Apply raw actions [N, 29] for one control step.
