@@ -1,0 +1,69 @@
+"""Train a policy: ros2 launch g1_mimic train.launch.py motion:=walk"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from g1_mimic.files import find_file
+from g1_mimic.nodes.launching import Arguments, declare, end_with, given_arguments
+from launch import LaunchContext, LaunchDescription
+
+ARGUMENTS: Arguments = {
+    "task": (str, "Task JSON (the guide's format); says motion, robot, reward and sampling itself"),
+    "motion": (str, "Clip to imitate: a name (stand, walk) or a .json, .npz or .csv file"),
+    "robot": (str, "Robot profile: g1_29dof, g1_guide or a file"),
+    "num_envs": (int, "Robots simulated side by side"),
+    "total_env_steps": (int, "Control steps (20 ms each) over all robots"),
+    "sampling": (str, "Replay sampling: uniform, or per (prioritized experience replay)"),
+    "seed": (int, "Seed of everything random in the run"),
+    "device": (str, "Device of the learner: auto, cpu, cuda or cuda:N"),
+    "run_dir": (str, "Folder of the run; empty: a new one under ./runs"),
+    "resume": (bool, "Continue the run in run_dir (empty: the newest) with its own settings; "
+               "only arguments given here change them"),
+}  # fmt: skip
+DEFAULT_PARAMETERS = "train"
+
+
+def nodes(context: LaunchContext) -> list[Any]:
+    """Start the trainer with the arguments that were given."""
+    given = given_arguments(context, ARGUMENTS)
+    file = LaunchConfiguration("params_file").perform(context).strip()
+    parameters: list[Any] = [given]
+    if file or not given.get("resume"):
+        # A resumed run has settings of its own, which the shipped file must not change.
+        path = find_file(
+            file or DEFAULT_PARAMETERS, subdirs=["config"], suffixes=[".yaml"], what="params_file"
+        )
+        parameters.insert(0, str(path))
+    # Name and namespace are given so that the arguments come after what the file says.
+    trainer = Node(
+        package="g1_mimic",
+        executable="trainer",
+        name="trainer",
+        namespace="",
+        output="both",
+        emulate_tty=True,
+        parameters=parameters,
+    )
+    handler = OnProcessExit(target_action=trainer, on_exit=end_with)
+    return [RegisterEventHandler(handler), trainer]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments and start the trainer."""
+    return LaunchDescription(
+        [
+            *declare(ARGUMENTS),
+            DeclareLaunchArgument(
+                "params_file",
+                default_value="",
+                description="Settings (YAML); replaces the shipped config/train.yaml",
+            ),
+            OpaqueFunction(function=nodes),
+        ]
+    )

@@ -1,0 +1,70 @@
+"""What the launch files share: typed arguments, and failing when a required node failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument, EmitEvent
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
+from launch_ros.parameter_descriptions import ParameterValue
+
+from g1_mimic.errors import G1MimicError
+from launch import LaunchContext
+
+Arguments = Mapping[str, tuple[type, str]]
+"""Type and description of each argument; an empty value means: as the parameter file says."""
+
+
+def declare(arguments: Arguments) -> list[DeclareLaunchArgument]:
+    """Declare ``arguments``, all empty by default."""
+    return [
+        DeclareLaunchArgument(name, default_value="", description=description)
+        for name, (_, description) in arguments.items()
+    ]
+
+
+def given_arguments(context: LaunchContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the values of those arguments that are not empty, as node parameters.
+
+    Raises:
+        G1MimicError: if a value is not of its argument's type.
+    """
+    values = {}
+    for name, (kind, _) in arguments.items():
+        text = LaunchConfiguration(name).perform(context).strip()
+        if text:
+            values[name] = _convert(name, text, kind)
+    return values
+
+
+def _convert(name: str, text: str, kind: type) -> Any:
+    if kind is str:
+        # Without the type, launch would read a name such as "on" or "1" as YAML.
+        return ParameterValue(text, value_type=str)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise G1MimicError(f"{name}:={text} is neither true nor false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise G1MimicError(f"{name}:={text} is not a number") from None
+
+
+def require_success(event: ProcessExited, context: LaunchContext) -> None:
+    """Fail the launch (status 1) if a process ended with an error while nothing was shut down.
+
+    Raises:
+        RuntimeError: `ros2 launch` shows it as "Caught exception in launch".
+    """
+    if event.returncode != 0 and not context.is_shutdown:
+        raise RuntimeError(f"{event.process_name} failed with status {event.returncode}")
+
+
+def end_with(event: ProcessExited, context: LaunchContext) -> list[EmitEvent]:
+    """End the launch with the process that ended: status 0, or 1 if it failed."""
+    require_success(event, context)
+    return [EmitEvent(event=Shutdown(reason=f"{event.process_name} has ended"))]
