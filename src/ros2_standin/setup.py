@@ -10,6 +10,6 @@ prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pa
 prefixes += sorted(Path("/opt/ros").glob("*"))
 for prefix in prefixes:
     if (prefix / "share/launch/package.xml").is_file():
-        sys.exit(f"g1-mimic-ros2-standin is not for this machine: {prefix} has the real ROS 2 launch")
+        sys.exit(f"g1-mimic-ros2-standin would hide the real ROS 2 launch in {prefix}")
 
 setup()

@@ -318,4 +318,5 @@ def as_list(entities: SomeEntitiesType) -> list[LaunchDescriptionEntity]:
     """Return one entity, several or none as a list."""
     if entities is None:
         return []
-    return list(entities) if isinstance(entities, Iterable) else [entities]
+    entities = entities if isinstance(entities, Iterable) else [entities]
+    return [entity for entity in entities if entity is not None]

@@ -29,6 +29,7 @@ from .event_handlers import OnProcessExit
 from .events import Shutdown
 from .events.process import (
     ProcessExited,
+    ProcessIO,
     ProcessStarted,
     ProcessStderr,
     ProcessStdout,
@@ -148,17 +149,12 @@ class ExecuteProcess(Action):
         )
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
-        for event_class, function in (
-            (Shutdown, self._on_shutdown),
-            (ShutdownProcess, self._on_shutdown_process),
-            (SignalProcess, self._on_signal_process),
-        ):
-            context.register_event_handler(
-                EventHandler(
-                    matcher=lambda event, wanted=event_class: isinstance(event, wanted),
-                    entities=function,
-                )
+        requests = (Shutdown, ShutdownProcess, SignalProcess)
+        context.register_event_handler(
+            EventHandler(
+                matcher=lambda event: isinstance(event, requests), entities=self._on_request
             )
+        )
         if self._on_exit is not None:
             context.register_event_handler(
                 OnProcessExit(target_action=self, on_exit=self._on_exit)
@@ -213,16 +209,11 @@ class ExecuteProcess(Action):
         shown = " ".join(word for word in cmd if word.strip())
         if self._log_cmd:
             self._logger.info(f"process details: cmd='{shown}', cwd='{details['cwd']}'")
+        self._started.clear()
         ends = [os.openpty() if self._tty else os.pipe() for _ in self._loggers]
         try:
-            arguments = (shown,) if self.shell else cmd
-            create = (
-                asyncio.create_subprocess_shell
-                if self.shell
-                else asyncio.create_subprocess_exec
-            )
-            self._process = await create(
-                *arguments,
+            self._process = await asyncio.create_subprocess_exec(
+                *(["/bin/sh", "-c", shown] if self.shell else cmd),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=ends[0][1],
                 stderr=ends[1][1],
@@ -264,7 +255,7 @@ class ExecuteProcess(Action):
         context: LaunchContext,
         read_end: int,
         logger: Any,
-        event_class: type[ProcessStdout] | type[ProcessStderr],
+        event_class: type[ProcessIO],
         details: dict[str, Any],
     ) -> None:
         """Log what the process writes, line by line, and emit it as events if anyone listens."""
@@ -292,17 +283,15 @@ class ExecuteProcess(Action):
     def _log_line(self, logger: Any, line: bytes) -> None:
         logger.info(self._output_format.format(line=line.decode(errors="replace"), this=self))
 
-    def _on_shutdown(self, event: Any, context: LaunchContext) -> None:
-        # On a terminal, Ctrl-C has reached the process already.
-        self._stop(send_sigint=not event.due_to_sigint or context.noninteractive)
-
-    def _on_shutdown_process(self, event: Any, context: LaunchContext) -> None:
-        if event.process_matcher(self):
-            self._stop(send_sigint=True)
-
-    def _on_signal_process(self, event: Any, context: LaunchContext) -> None:
-        if event.process_matcher(self):
-            self._signal(event.signal)
+    def _on_request(self, event: Any, context: LaunchContext) -> None:
+        if isinstance(event, Shutdown):
+            # On a terminal, Ctrl-C has reached the process already.
+            self._stop(send_sigint=not event.due_to_sigint or context.noninteractive)
+        elif event.process_matcher(self):
+            if isinstance(event, SignalProcess):
+                self._signal(event.signal)
+            else:
+                self._stop(send_sigint=True)
 
     def _stop(self, *, send_sigint: bool) -> None:
         if not self._stopping.is_set():

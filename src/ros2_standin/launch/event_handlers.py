@@ -7,7 +7,7 @@ from typing import Any
 
 from ._core import Event, EventHandler, SomeEntitiesType
 from .events import Shutdown
-from .events.process import ProcessExited, ProcessIO, ProcessStarted
+from .events.process import ProcessExited, ProcessIO, ProcessStarted, RunningProcessEvent
 
 __all__ = [
     "OnProcessExit", "OnProcessIO", "OnProcessStart", "OnShutdown",
@@ -18,14 +18,18 @@ class _OnActionEvent(EventHandler):
     """Handles one kind of event of one action, of those that a function picks, or of all."""
 
     def __init__(
-        self, event_class: type[Event], target_action: Any, entities: Any, **kwargs: Any
+        self,
+        event_class: type[RunningProcessEvent],
+        target_action: Any,
+        entities: Any,
+        **kwargs: Any,
     ) -> None:
-        def matches(event: Any) -> bool:
+        def matches(event: Event) -> bool:
             if not isinstance(event, event_class):
                 return False
             if target_action is None or event.action is target_action:
                 return True
-            return callable(target_action) and target_action(event.action)
+            return callable(target_action) and bool(target_action(event.action))
 
         super().__init__(matcher=matches, entities=entities, **kwargs)
 

@@ -52,11 +52,11 @@ class LaunchService:
         """End the launch, from any thread."""
         self.emit_event(Shutdown(reason="LaunchService.shutdown() called"))
 
-    def run(self) -> int:
-        """Run until nothing is left to do; return 0, or 1 after an error."""
-        return asyncio.run(self._run())
+    def run(self, *, shutdown_when_idle: bool = True) -> int:
+        """Run until nothing is left to do (or until shut down); return 0, or 1 after an error."""
+        return asyncio.run(self._run(shutdown_when_idle))
 
-    async def _run(self) -> int:
+    async def _run(self, shutdown_when_idle: bool) -> int:
         loop = asyncio.get_running_loop()
         self.context.asyncio_loop = loop
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
@@ -71,7 +71,8 @@ class LaunchService:
             if queue.empty() and not self.context._futures:
                 if self.context.is_shutdown:
                     break
-                self._shut_down("idle")
+                if shutdown_when_idle:
+                    self._shut_down("idle")
             item = await queue.get()
             try:
                 if isinstance(item, BaseException):

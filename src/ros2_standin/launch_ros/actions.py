@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import yaml
@@ -164,7 +163,7 @@ class PushROSNamespace(Action):
 
     def execute(self, context: LaunchContext) -> None:
         base = context.launch_configurations.get("ros_namespace")
-        namespace = join_namespace(base, perform_substitutions(context, self.namespace))
+        namespace = join_namespace(base, perform_substitutions(context, self.namespace)) or "/"
         validate_namespace(namespace)
         context.launch_configurations["ros_namespace"] = namespace
 
@@ -177,7 +176,7 @@ class SetParameter(Action):
 
     def __init__(self, name: Text, value: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.parameter = {name if isinstance(name, str) else tuple(name): value}
+        self.parameter = {tuple(normalize_to_list_of_substitutions(name)): value}
 
     def execute(self, context: LaunchContext) -> None:
         known = context.launch_configurations.get("global_params", {})
@@ -217,11 +216,16 @@ class LifecycleNode(Node):
         assert context.asyncio_loop is not None
         self._ros_node = get_ros_node(context)
         # In the executor's thread; the event queue belongs to the loop's.
-        emit = partial(context.asyncio_loop.call_soon_threadsafe, context.emit_event_sync)
+        loop = context.asyncio_loop
+
+        def emit(message: Any) -> None:
+            event = StateTransition(action=self, msg=message)
+            loop.call_soon_threadsafe(context.emit_event_sync, event)
+
         self._subscription = self._ros_node.create_subscription(
             TransitionEvent,
             f"{self.node_name}/transition_event",
-            lambda message: emit(StateTransition(action=self, msg=message)),
+            emit,
             10,
         )
         self._client = self._ros_node.create_client(

@@ -10,6 +10,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosidl_parser.definition import AbstractNestedType, NamespacedType
 
-DISCOVERY_SECONDS = 3.0  # the longest that discovery was seen to take, and some
+# One node may be found in 0.1 s and the next, which is as old, in 1.9 s.
+DISCOVERY_SECONDS = 5.0
+QUIET_SECONDS = 2.0
 
 
 def add_node_arguments(parser: ArgumentParser) -> None:
@@ -59,7 +62,7 @@ def wait_for(condition: Callable[[], bool], timeout: float) -> bool:
 
 
 def discover(node: Node, args: Namespace) -> None:
-    """Wait until other nodes have been found and nothing new has appeared for half a second."""
+    """Wait until other nodes have been found and nothing new has appeared for a while."""
     if args.spin_time is not None:
         time.sleep(args.spin_time)
         return
@@ -70,7 +73,7 @@ def discover(node: Node, args: Namespace) -> None:
         graph = (node_names(node, hidden=True), node.get_topic_names_and_types())
         if graph != seen:
             seen, since = graph, time.monotonic()
-        elif len(graph[0]) > 1 and time.monotonic() - since > 0.5:
+        elif len(graph[0]) > 1 and time.monotonic() - since > QUIET_SECONDS:
             return
         time.sleep(0.02)
 
@@ -94,7 +97,12 @@ def absolute(name: str) -> str:
     return name if name.startswith("/") else f"/{name}"
 
 
-def find_node(node: Node, name: str, timeout: float = DISCOVERY_SECONDS) -> str:
+def discovery_seconds(args: Namespace) -> float:
+    """Return how long to wait for what the user names."""
+    return DISCOVERY_SECONDS if args.spin_time is None else args.spin_time
+
+
+def find_node(node: Node, name: str, timeout: float) -> str:
     """Wait for a node and return its full name.
 
     Raises:
@@ -137,7 +145,7 @@ def load_interface(text: str, kind: str) -> Any:
         raise RuntimeError(f"The passed {word} type is invalid: '{text}'") from None
 
 
-def topic_class(node: Node, topic: str, timeout: float = DISCOVERY_SECONDS) -> Any:
+def topic_class(node: Node, topic: str, timeout: float) -> Any:
     """Return the message class of a topic, waiting for the topic to appear.
 
     Raises:
@@ -246,15 +254,17 @@ def _fill(message: Any, values: Any, setters: list[Callable[[Any], None]]) -> No
                 _fill(messages[-1], item, setters)
             setattr(message, name, messages)
         elif kind.__name__ == "Header" and value == "auto":
-            setters.append(lambda stamp, header=field: setattr(header, "stamp", stamp))
+            setters.append(partial(setattr, field, "stamp"))
         elif kind.__name__ == "Time" and value == "now":
-            setters.append(lambda stamp, name=name: setattr(message, name, stamp))
+            setters.append(partial(setattr, message, name))
         elif hasattr(field, "get_fields_and_field_types"):
             _fill(field, value, setters)
         elif isinstance(field, array.array):
             setattr(message, name, array.array(field.typecode, value))
         elif isinstance(field, np.ndarray):
             setattr(message, name, np.array(value, dtype=field.dtype))
+        elif kind is bytes and isinstance(value, int):
+            setattr(message, name, bytes([value]))
         else:
             setattr(message, name, value if isinstance(value, kind) else kind(value))
 

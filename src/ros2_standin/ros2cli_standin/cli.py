@@ -32,11 +32,12 @@ def main(argv: list[str] | None = None) -> int | str:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     parser = argparse.ArgumentParser(
         "ros2",
+        usage="ros2 [-h] <command> ...",
         description="ros2 is a command-line tool for ROS 2 "
         "(this is the stand-in that comes with g1_mimic).",
         epilog="Call `ros2 <command> -h` for more detailed usage.",
     )
-    commands = parser.add_subparsers(title="Commands", metavar="<command>")
+    commands = parser.add_subparsers(title="Commands", metavar="<command> ...")
     wanted = next((word for word in argv if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)

@@ -12,7 +12,8 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
     add = parser.add_argument
-    add("-n", "--noninteractive", action="store_true", default=not sys.stdin.isatty(),
+    add("-n", "--noninteractive", action="store_true",
+        default=not (sys.stdin and sys.stdin.isatty()),
         help="Run the launch system non-interactively, with no terminal associated")
     add("-d", "--debug", action="store_true", help="Show more, such as tracebacks")
     group = parser.add_mutually_exclusive_group()

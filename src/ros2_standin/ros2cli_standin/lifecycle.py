@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 from rclpy.node import Node
 
-from ._ros import absolute, add_node_arguments, call, discover, node_names, ros_node, wait_for
+from ._ros import (
+    absolute,
+    add_node_arguments,
+    call,
+    discover,
+    discovery_seconds,
+    node_names,
+    ros_node,
+    wait_for,
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -34,9 +44,10 @@ def _lifecycle_nodes(node: Node, hidden: bool = False) -> list[str]:
     return [name for name in node_names(node, hidden) if f"{name}/get_state" in services]
 
 
-def _find(node: Node, name: str) -> str:
-    full_name = absolute(name)
-    if not wait_for(lambda: full_name in _lifecycle_nodes(node, hidden=True), 3.0):
+def _find(node: Node, args: Namespace) -> str:
+    full_name = absolute(args.node_name)
+    seconds = discovery_seconds(args)
+    if not wait_for(lambda: full_name in _lifecycle_nodes(node, hidden=True), seconds):
         raise RuntimeError("Node not found")
     return full_name
 
@@ -51,20 +62,21 @@ def _nodes(args: Namespace) -> None:
 def _get(args: Namespace) -> None:
     with ros_node(args) as node:
         if args.node_name:
-            names = [_find(node, args.node_name)]
+            names = [_find(node, args)]
         else:
             discover(node, args)
             names = _lifecycle_nodes(node)
         for name in names:
-            client = node.create_client(GetState, f"{name}/get_state")
+            client: Any = node.create_client(GetState, f"{name}/get_state")
             state = call(node, client, GetState.Request()).current_state
             print(("" if args.node_name else f"{name}: ") + f"{state.label} [{state.id}]")
 
 
 def _set(args: Namespace) -> int | str:
     with ros_node(args) as node:
-        name = _find(node, args.node_name)
-        client = node.create_client(GetAvailableTransitions, f"{name}/get_available_transitions")
+        name = _find(node, args)
+        service = f"{name}/get_available_transitions"
+        client: Any = node.create_client(GetAvailableTransitions, service)
         answer = call(node, client, GetAvailableTransitions.Request())
         transitions = [one.transition for one in answer.available_transitions]
         wanted = [t for t in transitions if args.transition in (t.label, str(t.id))]

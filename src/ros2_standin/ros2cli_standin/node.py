@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ._ros import add_node_arguments, discover, find_node, is_hidden, node_names, ros_node
+from ._ros import (
+    add_node_arguments,
+    discover,
+    discovery_seconds,
+    find_node,
+    is_hidden,
+    node_names,
+    ros_node,
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,7 +40,7 @@ def _list(args: Namespace) -> None:
 def _info(args: Namespace) -> int | str:
     with ros_node(args) as node:
         try:
-            full_name = find_node(node, args.node_name)
+            full_name = find_node(node, args.node_name, discovery_seconds(args))
         except RuntimeError:
             return f"Unable to find node '{args.node_name}'"
         discover(node, args)

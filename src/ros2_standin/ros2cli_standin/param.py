@@ -18,7 +18,7 @@ from rclpy.parameter import (
 )
 from rclpy.parameter_client import AsyncParameterClient
 
-from ._ros import add_node_arguments, discover, find_node, node_names, ros_node
+from ._ros import DISCOVERY_SECONDS, add_node_arguments, discover, find_node, node_names, ros_node
 
 LABELS = {
     ParameterType.PARAMETER_BOOL: ("boolean", "Boolean value is:"),
@@ -47,8 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
             if name == "list":
                 nargs = "?"
             verb.add_argument(argument, nargs=nargs, help=argument.replace("_", " ").capitalize())
-        verb.add_argument("--timeout", type=float, default=3.0, metavar="N",
-                          help="Wait for N seconds for the node (default: 3)")
+        verb.add_argument("--timeout", type=float, default=DISCOVERY_SECONDS, metavar="N",
+                          help="Wait for N seconds for the node (default: %(default)g)")
         verb.add_argument("--include-hidden-nodes", action="store_true",
                           help="Consider hidden nodes as well")
         return verb

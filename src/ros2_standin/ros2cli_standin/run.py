@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
 from argparse import REMAINDER, ArgumentParser, Namespace
 
 from .pkg import executables
@@ -22,8 +20,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.set_defaults(main=main)
 
 
-def main(args: Namespace) -> int | str:
-    """Run the executable to its end, passing on the signals that ask for it."""
+def main(args: Namespace) -> str:
+    """Become the executable, so that signals and the exit status are its own."""
     paths = [
         path
         for path in executables(args.package_name)
@@ -33,13 +31,8 @@ def main(args: Namespace) -> int | str:
         return "No executable found"
     if len(paths) > 1:
         return "Multiple executables found:" + "".join(f"\n- {path}" for path in paths)
-    process = subprocess.Popen([*shlex.split(args.prefix or ""), paths[0], *args.argv])
-    # A terminal sends Ctrl-C to the process too, which ends in its own time.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-    code = process.wait()
-    if code < 0:
-        print(f"[ros2run]: {signal.strsignal(-code)}")
-    elif code > 0:
-        print(f"[ros2run]: Process exited with failure {code}")
-    return code if code >= 0 else 128 - code
+    words = [*shlex.split(args.prefix or ""), paths[0], *args.argv]
+    try:
+        os.execvp(words[0], words)
+    except OSError as error:
+        return f"cannot run '{words[0]}': {error.strerror}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 import rclpy
 
@@ -57,7 +58,7 @@ def _call(args: Namespace) -> None:
     values = read_yaml_dict(args.values)
     with ros_node(args) as node:
         stamps = fill_message(request, values)
-        client = node.create_client(service, args.service_name)
+        client: Any = node.create_client(service, args.service_name)
         if not client.service_is_ready():
             print("waiting for service to become available...")
             while not client.wait_for_service(timeout_sec=1.0):

@@ -12,11 +12,13 @@ from typing import Any
 import rclpy
 from rclpy import qos
 from rclpy.node import Node
+from rclpy.task import Future
 
 from ._ros import (
     absolute,
     add_node_arguments,
     discover,
+    discovery_seconds,
     fill_message,
     is_hidden,
     load_interface,
@@ -159,8 +161,8 @@ def _list(args: Namespace) -> None:
 
 def _info(args: Namespace) -> int | str:
     with ros_node(args) as node:
-        topic = absolute(args.topic_name)
-        if not wait_for(lambda: topic in dict(node.get_topic_names_and_types()), 3.0):
+        topic, seconds = absolute(args.topic_name), discovery_seconds(args)
+        if not wait_for(lambda: topic in dict(node.get_topic_names_and_types()), seconds):
             return f"Unknown topic '{args.topic_name}'"
         discover(node, args)
         types = dict(node.get_topic_names_and_types())[topic]
@@ -215,7 +217,7 @@ def _flatten(plain: Any) -> list[str]:
 def _echo(args: Namespace) -> int:
     length = None if args.full_length else args.truncate_length
     failure: list[Exception] = []
-    done = rclpy.Future()
+    done: Future[None] = Future()
 
     def show(message: Any) -> None:
         if args.once and done.done():
@@ -232,13 +234,13 @@ def _echo(args: Namespace) -> int:
         elif isinstance(plain, dict):
             print(to_yaml(plain, args.flow_style), end="---\n")
         else:
-            print(selected if length is None else plain, end="\n---\n")
+            print(selected, end="\n---\n")
         if args.once:
             done.set_result(None)
 
     with ros_node(args) as node:
         if args.message_type is None:
-            message_class = topic_class(node, args.topic_name)
+            message_class = topic_class(node, args.topic_name, discovery_seconds(args))
         else:
             message_class = load_interface(args.message_type, "msg")
         profile, explicit = _qos_profile(args)
@@ -253,19 +255,15 @@ def _echo(args: Namespace) -> int:
     return 1 if args.once and not done.done() else 0
 
 
-def _wait_for_topic(node: Node, topic: str) -> Any:
-    try:
-        return topic_class(node, topic)
-    except RuntimeError:
-        return topic_class(node, topic, timeout=float("inf"))
-
-
 def _measure(args: Namespace, report: Any) -> None:
     """Call ``report(times, sizes)`` every second with what has been received, in ns and bytes."""
     times: deque[int] = deque(maxlen=args.window)
     sizes: deque[int] = deque(maxlen=args.window)
     with ros_node(args) as node:
-        message_class = _wait_for_topic(node, args.topic_name)
+        try:
+            message_class = topic_class(node, args.topic_name, discovery_seconds(args))
+        except RuntimeError:  # it has been warned of; measure as soon as it is there
+            message_class = topic_class(node, args.topic_name, float("inf"))
         clock = node.get_clock()
 
         def receive(data: bytes) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -101,22 +102,29 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def environment(prefix: Path, tmp_path: Path) -> dict[str, str]:
-    """The environment of the ros2 command: the demo package, logs in a folder of their own."""
+@pytest.fixture(scope="session")
+def session_environment(prefix: Path) -> dict[str, str]:
+    """The environment of ROS processes: the demo package, this machine only, no daemon."""
     paths = [str(prefix), *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
     environment = dict(
         os.environ,
         AMENT_PREFIX_PATH=os.pathsep.join(path for path in paths if path),
-        ROS_LOG_DIR=str(tmp_path / "log"),
+        ROS_LOG_DIR=str(prefix / "log"),
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-        ROS_DOMAIN_ID=str(60 + os.getpid() % 40),
+        ROS_DOMAIN_ID=os.environ.get("ROS_DOMAIN_ID", str(60 + os.getpid() % 40)),
         PYTHONUNBUFFERED="1",
+        ROS2CLI_DISABLE_DAEMON="1",
     )
     if not REAL:
         environment["PYTHONPATH"] = str(ROOT)
     environment.pop("OVERRIDE_LAUNCH_PROCESS_OUTPUT", None)
     return environment
+
+
+@pytest.fixture
+def environment(session_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The same with logs in a folder of the test's own."""
+    return {**session_environment, "ROS_LOG_DIR": str(tmp_path / "log")}
 
 
 @pytest.fixture
@@ -175,10 +183,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
 
     yield begin
     for running in started:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(running.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         running.process.wait()
 
 
