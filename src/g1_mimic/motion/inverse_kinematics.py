@@ -110,7 +110,7 @@ class PoseSolver:
         if left > _TOLERANCE:
             raise G1MimicError(
                 f"frame {frame} of the motion cannot be reached within the soft joint limits "
-                f"({left:.3f} m or rad are missing); ask for smaller steps or a smaller squat"
+                f"({left:.3f} m or rad are missing); ask for a lower speed, shorter steps or less squat"
             )
         return np.asarray(self._configuration.q.copy())
 
