@@ -114,12 +114,10 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray, fps: float) ->
     with atomic_write(path) as temporary:
         if path.suffix == ".gif":
             imageio.mimwrite(temporary, list(frames), duration=1000.0 / fps, loop=0)
-            return
-        with imageio.get_writer(
-            temporary, fps=fps, codec="libx264", quality=8, macro_block_size=2
-        ) as writer:
-            for frame in frames:
-                writer.append_data(frame)
+        else:
+            imageio.mimwrite(
+                temporary, list(frames), fps=fps, codec="libx264", quality=8, macro_block_size=2
+            )
 
 
 def _poses(qpos: np.ndarray, what: str) -> np.ndarray:
