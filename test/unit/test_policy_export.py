@@ -56,7 +56,10 @@ def test_motion_is_inside_and_clamped(make_policy: Any, tmp_path: Path) -> None:
     bodies = [made.clip.body_index(name) for name in TRACKED_BODY_NAMES]
     last = made.clip.num_frames - 1
     for asked, frame in [(t, t) for t in range(last + 1)] + [(-3, 0), (last + 50, last)]:
-        feeds = {"obs": np.zeros((1, 154), np.float32), "time_step": np.float32([[asked]])}
+        feeds = {
+            "obs": np.zeros((1, 154), np.float32),
+            "time_step": np.array([[asked]], np.float32),
+        }
         outputs = dict(zip(OUTPUT_NAMES, session.run(list(OUTPUT_NAMES), feeds), strict=True))
         for name in OUTPUT_NAMES[1:]:
             expected = getattr(made.clip, name)[frame]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import onnxruntime as ort
 from g1_mimic.control.pd_target import NonFiniteError
 from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.errors import G1MimicError
+from g1_mimic.policy.foreign import HOLOSOMA_OUTPUTS, beyondmimic_props, is_holosoma
 from g1_mimic.policy.metadata import PolicyMetadata
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
@@ -50,9 +52,9 @@ class PolicyReference:
     body_quat_w: np.ndarray
     """[B, 4] w x y z."""
     body_lin_vel_w: np.ndarray
-    """[B, 3] m/s."""
+    """[B, 3] m/s; NaN in a file of holosoma, which has none."""
     body_ang_vel_w: np.ndarray
-    """[B, 3] rad/s."""
+    """[B, 3] rad/s; NaN in a file of holosoma, which has none."""
 
 
 class OnnxPolicy:
@@ -71,6 +73,7 @@ class OnnxPolicy:
 
     def __init__(self, session: ort.InferenceSession, metadata: PolicyMetadata) -> None:
         self._session = session
+        self._outputs = _output_names(session)
         self.metadata = metadata.in_robot_order()
         self.observation_size = _check_interface(session, metadata)
         self._from_file = np.array([metadata.joint_names.index(name) for name in JOINT_NAMES])
@@ -83,8 +86,18 @@ class OnnxPolicy:
         self._frames = [self._read_frame(t) for t in range(self.num_frames)]
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> OnnxPolicy:
-        """Read and check a policy file.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        supplement: Mapping[str, Sequence[float]] | None = None,
+    ) -> OnnxPolicy:
+        """Read and check a policy file of this package, BeyondMimic, mjlab or holosoma.
+
+        Args:
+            path: the file.
+            supplement: joint fields of the metadata, [29] in ``JOINT_NAMES`` order, for files
+                that lack them: holosoma's have no ``default_joint_pos``, older ones no
+                ``action_scale`` either. What the file tells comes first.
 
         Raises:
             G1MimicError: one line that names the file and what is wrong with it.
@@ -106,6 +119,8 @@ class OnnxPolicy:
             raise G1MimicError(f"{path} is not a whole ONNX file: {detail}") from error
         try:
             props = session.get_modelmeta().custom_metadata_map
+            outputs = [output.name for output in session.get_outputs()]
+            props = beyondmimic_props(props, outputs, supplement or {})
             return cls(session, PolicyMetadata.from_onnx_props(props))
         except G1MimicError as error:
             raise G1MimicError(f"policy file {path}: {error}") from None
@@ -148,12 +163,16 @@ class OnnxPolicy:
 
     def _raw_frame(self, time_step: int) -> list[np.ndarray]:
         self._time_step[0, 0] = time_step
-        return self._run(list(OUTPUT_NAMES[1:]))
+        return self._run(list(self._outputs[1:]))
 
     def _read_frame(self, time_step: int) -> PolicyReference:
         values = [part[0].astype(np.float64) for part in self._raw_frame(time_step)]
         if not all(np.isfinite(part).all() for part in values):
             raise G1MimicError(f"frame {time_step} of the motion is not finite")
+        if self._outputs == HOLOSOMA_OUTPUTS:
+            pos, xyzw = values[2:]
+            unknown = np.full((1, 3), np.nan)
+            values[2:] = [pos[None], np.roll(xyzw, 1)[None], unknown, unknown]
         for part in values:
             part.setflags(write=False)
         joint_pos, joint_vel, pos, quat, lin_vel, ang_vel = values
@@ -223,14 +242,25 @@ def policy_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def _output_names(session: ort.InferenceSession) -> tuple[str, ...]:
+    """Return the outputs that are read.
+
+    Raises:
+        G1MimicError: if one is missing.
+    """
+    given = [output.name for output in session.get_outputs()]
+    if is_holosoma(given):
+        return HOLOSOMA_OUTPUTS
+    if missing := [name for name in OUTPUT_NAMES if name not in given]:
+        raise G1MimicError(f"output '{missing[0]}' is missing; export the policy anew")
+    return OUTPUT_NAMES
+
+
 def _check_interface(session: ort.InferenceSession, metadata: PolicyMetadata) -> int:
     """Check names and shapes of inputs and outputs; return the observation's width."""
     inputs = {value.name: list(value.shape) for value in session.get_inputs()}
     if set(inputs) != {"obs", "time_step"}:
         raise G1MimicError(f"inputs are {', '.join(inputs)}, expected obs and time_step")
-    outputs = {value.name: list(value.shape) for value in session.get_outputs()}
-    if missing := [name for name in OUTPUT_NAMES if name not in outputs]:
-        raise G1MimicError(f"output '{missing[0]}' is missing; export the policy anew")
     width = observation_size(metadata.observation_names)
     if inputs["obs"] != [1, width]:
         raise G1MimicError(
@@ -238,10 +268,13 @@ def _check_interface(session: ort.InferenceSession, metadata: PolicyMetadata) ->
             f"{', '.join(metadata.observation_names)} make [1, {width}]"
         )
     bodies = len(metadata.body_names)
-    expected = {"time_step": [1, 1]} | {name: [1, NUM_JOINTS] for name in OUTPUT_NAMES[:3]}
-    expected |= {name: [1, bodies, 4 if "quat" in name else 3] for name in OUTPUT_NAMES[3:]}
-    for name, shape in expected.items():
-        found = inputs.get(name) or outputs[name]
+    expected: dict[str, list[int]] = {"time_step": [1, 1], "ref_pos_xyz": [1, 3]}
+    expected |= {name: [1, NUM_JOINTS] for name in OUTPUT_NAMES[:3]}
+    expected |= {name: [1, bodies, 3] for name in OUTPUT_NAMES[3:]}
+    expected |= {"body_quat_w": [1, bodies, 4], "ref_quat_xyzw": [1, 4]}
+    outputs = {value.name: list(value.shape) for value in session.get_outputs()}
+    for name in ("time_step", *_output_names(session)):
+        found, shape = (inputs | outputs)[name], expected[name]
         # Other exporters leave axes of the outputs symbolic.
         fits = len(found) == len(shape) and all(
             not isinstance(a, int) or a == b for a, b in zip(found, shape, strict=True)
