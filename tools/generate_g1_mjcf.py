@@ -130,9 +130,7 @@ def geom_lines(body: dict, soles: list[dict]) -> list[str]:
 def body_lines(body: dict, children: dict[str, list[dict]], soles: list[dict]) -> list[str]:
     """Return the element of one body and of all below it."""
     joint = body["joint"]
-    frame = attributes(
-        name=body["name"], pos=body["pos"], quat=quaternion(body["quat_wxyz"])
-    )
+    frame = attributes(name=body["name"], pos=body["pos"], quat=quaternion(body["quat_wxyz"]))
     lines = [f"<body {frame}>"]
     if joint.get("type") == "free":
         inner = [f"<freejoint {attributes(name=joint['name'])}/>"]
