@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,10 +34,8 @@ def test_a_fault_keeps_the_robot_in_damping_until_cleared(events: list[str]) -> 
     state = ModeState()
     latched = False
     for event in events:
-        try:
+        with contextlib.suppress(G1MimicError):
             state = apply(state, event)
-        except G1MimicError:
-            pass
         latched = event == "fail" or (latched and event != "clear")
         assert bool(state.fault) == latched
         assert not latched or state.mode is Mode.DAMPING

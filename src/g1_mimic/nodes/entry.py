@@ -73,7 +73,11 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
         create = getattr(importlib.import_module(module), name)
         if process.interrupted:
             return 0
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:  # rclpy has no public name for this one
+            problem = " ".join(str(error).split(", at /")[0].split())
+            raise G1MimicError(f"ROS arguments: {problem}") from error
         try:
             node: Any = create()
             try:

@@ -232,7 +232,7 @@ def start_on_floor(
     """
     model = build_model(profile)
     data = mujoco.MjData(model)
-    data.qpos[3], data.qpos[7:] = 1.0, joint_pos
+    data.qpos[:3], data.qpos[3:7], data.qpos[7:] = 0.0, [1.0, 0.0, 0.0, 0.0], joint_pos
     mujoco.mj_kinematics(model, data)
     quat = quat_multiply(body_quat, quat_conjugate(data.body(body).xquat))
     data.qpos[3:7] = quat

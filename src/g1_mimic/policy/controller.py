@@ -310,7 +310,8 @@ class PolicyController:
             value = getattr(state, name)
             if value is not None and not np.isfinite(value).all():
                 raise NonFiniteError(f"the measured {name} is not finite")
-        norm = float(np.linalg.norm(state.base_quat))
+        with np.errstate(over="ignore"):
+            norm = float(np.linalg.norm(state.base_quat))
         if abs(norm - 1.0) > 1e-2:
             raise G1MimicError(f"the pelvis' orientation has norm {norm:.3g}, not 1")
         if self.needs_odometry and state.base_pos is None:
