@@ -110,13 +110,15 @@ def test_wrong_endings_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_opengl_is_one_line(monkeypatch: pytest.MonkeyPatch, home: np.ndarray) -> None:
-    """Where no OpenGL can be loaded the error says what to install."""
-
-    def broken(*args: Any, **keywords: Any) -> None:
-        raise AttributeError("'NoneType' object has no attribute\n'eglQueryString'")
-
-    monkeypatch.setattr(render.mujoco, "Renderer", broken)
+@pytest.mark.parametrize("backend", ["osmesa_that_is_not_there", "glfw"])
+def test_no_opengl_is_one_line(
+    backend: str, monkeypatch: pytest.MonkeyPatch, home: np.ndarray
+) -> None:
+    """Where no OpenGL can be opened the error names the back end and says what to install."""
+    if backend == "glfw":
+        monkeypatch.setattr("mujoco.glfw.GLContext", lambda *size: 1 / 0)
+    monkeypatch.setenv("MUJOCO_GL", backend)
     with pytest.raises(G1MimicError, match="libegl1") as caught:
         render.render_frames(home[None])
+    assert backend in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-# MuJoCo chooses its OpenGL back end when it is imported. Where there is no display only EGL or
-# OSMesa can draw, and EGL needs no display where there is one.
-if "mujoco" not in sys.modules and sys.platform.startswith("linux"):
-    os.environ.setdefault("MUJOCO_GL", "egl")
+from types import TracebackType
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -66,23 +62,22 @@ def render_frames(
         )
     width, height = size
     model = build_model(profile or load_profile("g1_29dof"))
-    model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     data, ghost = mujoco.MjData(model), mujoco.MjData(model)
     camera = mujoco.MjvCamera()
     camera.azimuth, camera.elevation, camera.distance = azimuth, elevation, distance
     frames = np.empty((len(qpos), height, width, 3), np.uint8)
-    with _renderer(model, width, height) as renderer:
+    with _Offscreen(model, width, height) as offscreen:
         for t, pose in enumerate(qpos):
             data.qpos[:] = pose
             mujoco.mj_forward(model, data)
             # A fixed height: the camera does not bob with the gait.
             camera.lookat[:] = pose[0], pose[1], 0.68
-            renderer.update_scene(data, camera)
+            offscreen.set_scene(data, camera)
             if reference is not None:
                 ghost.qpos[:] = reference[t]
                 mujoco.mj_forward(model, ghost)
-                _add_ghost(renderer.scene, model, ghost)
-            renderer.render(out=frames[t])
+                offscreen.add_ghost(ghost)
+            offscreen.draw(frames[t])
     return frames
 
 
@@ -137,25 +132,74 @@ def _with_suffix(path: str | os.PathLike[str], suffix: str) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def _renderer(model: mujoco.MjModel, width: int, height: int) -> Iterator[mujoco.Renderer]:
-    """Open a renderer; say in one line why if there is none."""
+class _Offscreen:
+    """An offscreen buffer and the scene drawn into it.
+
+    ``mujoco.Renderer`` would do, but its OpenGL back end is fixed when mujoco is first imported:
+    to a windowing one, unless the environment says otherwise, and to an import that fails if it
+    says EGL and there is none. Here the back end is chosen when a picture is wanted.
+    """
+
+    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
+        self._model = model
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        self._rect = mujoco.MjrRect(0, 0, width, height)
+        self._scene = mujoco.MjvScene(model, maxgeom=1000)
+        self._option, self._no_drag = mujoco.MjvOption(), mujoco.MjvPerturb()
+        self._gl = _open_gl(width, height)
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+
+    def __enter__(self) -> _Offscreen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._context.free()
+        self._gl.free()
+
+    def set_scene(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> None:
+        """Start a picture of the model in the state ``data``."""
+        mujoco.mjv_updateScene(
+            self._model, data, self._option, self._no_drag, camera,
+            mujoco.mjtCatBit.mjCAT_ALL.value, self._scene,
+        )  # fmt: skip
+
+    def add_ghost(self, data: mujoco.MjData) -> None:
+        """Add the robot in the state ``data``, translucent."""
+        first = self._scene.ngeom
+        mujoco.mjv_addGeoms(
+            self._model, data, self._option, self._no_drag,
+            mujoco.mjtCatBit.mjCAT_DYNAMIC.value, self._scene,
+        )  # fmt: skip
+        for geom in self._scene.geoms[first : self._scene.ngeom]:
+            geom.rgba[:] = GHOST_RGBA
+            geom.matid = -1
+
+    def draw(self, out: np.ndarray) -> None:
+        """Draw the scene into ``out`` uint8 [height, width, 3]."""
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        mujoco.mjr_readPixels(out, None, self._rect, self._context)
+        out[:] = out[::-1].copy()  # OpenGL's first row is the lowest
+
+
+def _open_gl(width: int, height: int) -> Any:
+    """Open an OpenGL context and make it current: ``$MUJOCO_GL``, else EGL on Linux.
+
+    Raises:
+        G1MimicError: if there is none.
+    """
+    default = {"linux": "egl", "darwin": "cgl"}.get(sys.platform, "glfw")
+    backend = os.environ.get("MUJOCO_GL", "").lower() or default
     try:
-        renderer = mujoco.Renderer(model, height, width, max_geom=2000)
+        context = importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
+        context.make_current()
     except Exception as error:
-        # MuJoCo and PyOpenGL raise whatever their loader raised: AttributeError, ImportError, ….
-        detail = " ".join(str(error).split())[:120] or type(error).__name__
-        raise G1MimicError(NO_OPENGL.format(reason=detail)) from error
-    with contextlib.closing(renderer):
-        yield renderer
-
-
-def _add_ghost(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    """Add the moving geoms of ``data`` to ``scene``, translucent."""
-    first = scene.ngeom
-    mujoco.mjv_addGeoms(
-        model, data, mujoco.MjvOption(), mujoco.MjvPerturb(), mujoco.mjtCatBit.mjCAT_DYNAMIC, scene
-    )
-    for geom in scene.geoms[first : scene.ngeom]:
-        geom.rgba[:] = GHOST_RGBA
-        geom.matid = -1
+        # The loaders raise whatever came up: AttributeError, ImportError, OSError, RuntimeError.
+        detail = " ".join(str(error).split())[:100] or type(error).__name__
+        raise G1MimicError(NO_OPENGL.format(reason=f"{backend}: {detail}")) from error
+    return context
