@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def clip() -> MotionClip:
     joints = base + 0.1 * np.sin(3.0 * time + np.arange(29))
     pos = np.concatenate([0.3 * time, 0.1 * time, 0.78 + 0.0 * time], axis=1)
     lean = 0.2 * np.sin(time[:, 0])
-    return complete_clip("demo", FPS, pos, quat_from_rpy(lean, 0.5 * lean, time[:, 0]), joints, False)
+    return complete_clip(
+        "demo", FPS, pos, quat_from_rpy(lean, 0.5 * lean, time[:, 0]), joints, False
+    )
 
 
 def same(a: MotionClip, b: MotionClip, atol: float = 2e-6) -> None:
@@ -125,7 +128,7 @@ def test_npz_velocities_are_recomputed(clip: MotionClip, tmp_path: Path) -> None
 def test_npz_that_fits_no_order_is_refused(clip: MotionClip, tmp_path: Path) -> None:
     """Body poses that the joint angles do not give are another robot's."""
     path = tmp_path / "file.npz"
-    data = {
+    data: dict[str, Any] = {
         "fps": [50],
         "joint_pos": clip.joint_pos[:, ::-1],
         "body_pos_w": clip.body_pos_w,
@@ -212,7 +215,9 @@ def test_csv_order_is_told_from_the_motion(
         again = load_motion(path, fps=None)
         assert f"read as {order}" in again.notes[0]
         np.testing.assert_allclose(again.root_pos[:, 2], original.root_pos[:, 2], atol=1e-6)
-        np.testing.assert_allclose(again.body_pos_w[:, 6, 2], original.body_pos_w[:, 6, 2], atol=1e-6)
+        np.testing.assert_allclose(
+            again.body_pos_w[:, 6, 2], original.body_pos_w[:, 6, 2], atol=1e-6
+        )
 
 
 def test_csv_that_could_be_both_is_refused_unless_told(tmp_path: Path) -> None:
@@ -220,7 +225,7 @@ def test_csv_that_could_be_both_is_refused_unless_told(tmp_path: Path) -> None:
     path = tmp_path / "still.csv"
     row = [0.0, 0.0, 0.76, 0.0, 0.0, 0.0, 1.0, *load_profile("g1_29dof").default_position]
     np.savetxt(path, [row] * 10, delimiter=",")
-    with pytest.raises(G1MimicError, match="cannot tell whether .*--quat-order"):
+    with pytest.raises(G1MimicError, match=r"cannot tell whether .*--quat-order"):
         load_motion(path)
     np.testing.assert_allclose(load_motion(path, quat_order="xyzw").root_quat[0], [1, 0, 0, 0])
     np.testing.assert_allclose(load_motion(path, quat_order="wxyz").root_quat[0], [0, 0, 0, 1])
@@ -309,7 +314,9 @@ def test_missing_and_double_joints_are_named(clip: MotionClip, tmp_path: Path) -
     data = json.loads(path.read_text())
     frames = [row[:-2] for row in data["frames"]]
     edit(path, joint_names=list(JOINT_NAMES[:-2]), frames=frames)
-    with pytest.raises(G1MimicError, match=r"joints right_wrist_pitch_joint, right_wrist_yaw_joint"):
+    with pytest.raises(
+        G1MimicError, match=r"joints right_wrist_pitch_joint, right_wrist_yaw_joint"
+    ):
         load_motion(path)
     frames = [[*row, 0.0] for row in data["frames"]]
     edit(path, joint_names=[*JOINT_NAMES, JOINT_NAMES[0]], frames=frames)
@@ -338,9 +345,7 @@ def test_resampling_keeps_exact_instants() -> None:
     result = resample(ramp(30.0, 31), 50.0)
     assert len(result.joint_pos) == 51
     np.testing.assert_allclose(result.root_pos[:, 0], np.arange(51) / 50.0, atol=1e-12)
-    np.testing.assert_allclose(
-        result.root_quat, quat_from_yaw(np.arange(51) / 50.0), atol=1e-12
-    )
+    np.testing.assert_allclose(result.root_quat, quat_from_yaw(np.arange(51) / 50.0), atol=1e-12)
 
 
 def test_resampling_drops_what_reaches_past_the_end() -> None:
@@ -366,7 +371,12 @@ def test_resampling_a_loop_keeps_its_last_frame() -> None:
 
 def test_shared_recordings_load(shared_data: Path) -> None:
     """Real files of other projects load without errors, at 50 Hz."""
-    for name in ("kimodo_walk.csv", "kimodo_wave.csv", "dance_20s.csv", "holosoma_sub3_largebox.npz"):
+    for name in (
+        "kimodo_walk.csv",
+        "kimodo_wave.csv",
+        "dance_20s.csv",
+        "holosoma_sub3_largebox.npz",
+    ):
         clip = load_motion(shared_data / name)
         assert clip.fps == 50.0
         assert clip.body_names == BODY_NAMES

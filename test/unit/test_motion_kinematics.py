@@ -87,7 +87,9 @@ def test_angular_velocity_ignores_the_sign_of_quaternions() -> None:
 def test_linear_motion_has_its_velocity_everywhere() -> None:
     """The ends of an open clip have one-sided differences, exact for a uniform motion."""
     pos = np.arange(6)[:, None] * np.array([0.02, -0.01, 0.0]) + [0, 0, 0.76]
-    clip = complete_clip("line", FPS, pos, np.tile([1.0, 0, 0, 0], (6, 1)), np.zeros((6, 29)), False)
+    clip = complete_clip(
+        "line", FPS, pos, np.tile([1.0, 0, 0, 0], (6, 1)), np.zeros((6, 29)), False
+    )
     np.testing.assert_allclose(clip.body_lin_vel_w - [1.0, -0.5, 0.0], 0.0, atol=1e-9)
 
 
@@ -116,9 +118,7 @@ def test_unrolled_continues_where_the_lap_ended() -> None:
     np.testing.assert_allclose(long.root_pos[-1], clip.root_pos[0], atol=1e-9)
     step = np.linalg.norm(np.diff(long.body_pos_w, axis=0), axis=-1).max(axis=1)
     assert step.max() < 1.05 * step[:39].max()
-    again = complete_clip(
-        "again", FPS, long.root_pos, long.root_quat, long.joint_pos, looped=False
-    )
+    again = complete_clip("again", FPS, long.root_pos, long.root_quat, long.joint_pos, looped=False)
     inner = slice(1, -1)
     np.testing.assert_allclose(long.body_pos_w, again.body_pos_w, atol=1e-9)
     np.testing.assert_allclose(long.body_lin_vel_w[inner], again.body_lin_vel_w[inner], atol=1e-7)

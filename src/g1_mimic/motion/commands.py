@@ -84,7 +84,7 @@ def _add_make(commands: Any) -> None:
         stand,
         {
             "fps": (50.0, "frames per second"),
-            "duration": (10.0, "s, at least 4"),
+            "duration": (10.0, "s, at least 6"),
             "sway": (0.035, "m to either side, at most 0.06"),
             "squat": (0.12, "m that the pelvis goes down, at most 0.15"),
             "wave": (1.0, "0 (arms hang) to 1 (the hand over the shoulder)"),
@@ -105,7 +105,7 @@ def _add_make(commands: Any) -> None:
             "stand-time": (0.6, "s of standing at start and end; 0: a pure walking cycle"),
             "double-support": (0.25, "fraction of a step in which both feet stand"),
             "clearance": (0.06, "m that a foot is lifted"),
-            "crouch": (0.015, "m that the pelvis is lower than in the default pose"),
+            "crouch": (0.02, "m that the pelvis is lower than in the default pose"),
             "arm-swing": (0.8, "rad of the shoulder per m between the feet"),
         },
     )

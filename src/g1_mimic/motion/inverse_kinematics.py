@@ -60,12 +60,13 @@ class PoseSolver:
         self._limits = [mink.ConfigurationLimit(model, gain=1.0)]
         self._home = home_qpos(profile)
         self._feet = [mink.FrameTask(name, "body", 1.0, 1.0) for name in FOOT_BODY_NAMES]
-        self._pelvis = mink.FrameTask(BODY_NAMES[0], "body", [0.0, 0.0, 1.0], 1.0)
+        self._pelvis = mink.FrameTask(BODY_NAMES[0], "body", 0.0, 1.0)
+        self._height = _RootHeight()
         self._com = mink.ComTask([1.0, 1.0, 0.0])
         cost = np.zeros(model.nv)
         cost[6 + UPPER_JOINTS] = 1.0
         self._upper = mink.PostureTask(model, cost)
-        self._tasks = [*self._feet, self._pelvis, self._com, self._upper]
+        self._tasks = [*self._feet, self._pelvis, self._height, self._com, self._upper]
 
     def solve(self, targets: PoseTargets, start: np.ndarray | None = None) -> np.ndarray:
         """Return the poses ``qpos`` [T, 36] that fulfil the targets.
@@ -89,8 +90,8 @@ class PoseSolver:
     def _solve_frame(self, targets: PoseTargets, frame: int, start: np.ndarray) -> np.ndarray:
         for side, task in enumerate(self._feet):
             task.set_target(_pose(targets.foot_quat[frame, side], targets.foot_pos[frame, side]))
-        pelvis = np.array([0.0, 0.0, targets.pelvis_height[frame]])
-        self._pelvis.set_target(_pose(targets.pelvis_quat[frame], pelvis))
+        self._pelvis.set_target(_pose(targets.pelvis_quat[frame], np.zeros(3)))
+        self._height.target = float(targets.pelvis_height[frame])
         self._com.set_target(np.array([*targets.com[frame], 0.0]))
         posture = self._home.copy()
         posture[7 + UPPER_JOINTS] = targets.upper[frame]
@@ -110,9 +111,32 @@ class PoseSolver:
         if left > _TOLERANCE:
             raise G1MimicError(
                 f"frame {frame} of the motion cannot be reached within the soft joint limits "
-                f"({left:.3f} m or rad are missing); ask for a lower speed, shorter steps or less squat"
+                f"({left:.3f} m or rad are missing); ask for a lower speed, shorter steps or a "
+                "smaller squat"
             )
         return np.asarray(self._configuration.q.copy())
+
+
+class _RootHeight(mink.Task):
+    """Height of the root in the world.
+
+    A frame task weighs the axes of the frame itself, so that a leaning pelvis would trade height
+    for way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(cost=np.ones(1))
+        self.target = 0.0
+
+    def compute_error(self, configuration: mink.Configuration) -> np.ndarray:
+        """Return the error [1] m."""
+        return np.array([configuration.q[2] - self.target])
+
+    def compute_jacobian(self, configuration: mink.Configuration) -> np.ndarray:
+        """Return the Jacobian [1, 35]: a free joint's third velocity is the root's, upwards."""
+        jacobian = np.zeros((1, configuration.nv))
+        jacobian[0, 2] = 1.0
+        return jacobian
 
 
 def _pose(quat: np.ndarray, pos: np.ndarray) -> mink.SE3:

@@ -13,7 +13,14 @@ import math
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion.balance import centre_of_mass, looped_zero_moment_point, pendulum_path
+from g1_mimic.motion.balance import (
+    GRAVITY,
+    centre_of_mass,
+    looped_zero_moment_point,
+    pendulum_path,
+    sole_points,
+    support_margin,
+)
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.gait import GaitPlan, minimum_jerk, plan_walk
 from g1_mimic.motion.inverse_kinematics import UPPER_JOINTS, PoseSolver, PoseTargets
@@ -27,8 +34,12 @@ from g1_mimic.rotations import quat_apply, quat_from_rpy, quat_from_yaw
 
 _MAX_SQUAT = 0.15
 _MAX_SPEED = 0.9
+_HEIGHT = 0.67
+"""m: the centre of mass of the standing robot; the rounds make up for what it is off."""
 _ZMP_ERROR = 0.005
 """m: how far the zero-moment point may be off what was wanted; a sole is 0.054 m wide."""
+_ZMP_MARGIN = 0.005
+"""m: how far inside the support polygon the zero-moment point has to stay."""
 _ZMP_ROUNDS = 40
 
 
@@ -46,7 +57,7 @@ def make_stand(
     """Make a looped clip on planted feet: sway to the sides, squat, wave an arm, stand.
 
     Args:
-        duration: s, at least 4; longer is slower.
+        duration: s, at least 6; longer is slower.
         fps: frames per second.
         sway: m that the centre of mass moves to either side, at most 0.06.
         squat: m that the pelvis goes down, at most 0.15.
@@ -59,7 +70,7 @@ def make_stand(
     Raises:
         G1MimicError: if a parameter is out of range or a pose cannot be reached.
     """
-    _require("duration", duration, 4.0, 600.0)
+    _require("duration", duration, 6.0, 600.0)
     _require("sway", sway, 0.0, 0.06)
     _require("squat", squat, 0.0, _MAX_SQUAT)
     _require("wave", wave, 0.0, 1.0)
@@ -76,7 +87,7 @@ def make_stand(
     time = np.linspace(0.0, 1.0, count)
     local = np.stack([np.clip(time * 3.3 - 1.1 * place, 0.0, 1.0) for place in np.argsort(order)])
     targets = _standing(home, count)
-    targets.com[:, 1] += sway * np.sin(4.0 * np.pi * local[0]) * _plateau(local[0], 0.25)
+    targets.com[:, 1] += sway * np.sin(2.0 * np.pi * local[0]) * _plateau(local[0], 0.25)
     down = squat * _plateau(local[1], 0.45)
     targets.pelvis_height[:] -= down
     # Leaning forwards with the squat keeps the hips' work down and looks natural.
@@ -86,7 +97,10 @@ def make_stand(
     # Arms forwards while squatting.
     for arm in ("left", "right"):
         targets.upper[:, _upper(f"{arm}_shoulder_pitch")] -= 5.0 * down
-    return _solve(profile, targets, fps, name, np.zeros(2), targets.com.copy())
+    # The zero-moment point that a pendulum needs for this sway.
+    zmp = targets.com.copy()
+    zmp[1:-1] -= _HEIGHT / GRAVITY * fps**2 * np.diff(targets.com, 2, axis=0)
+    return _solve(profile, targets, fps, name, np.zeros(2), zmp)
 
 
 def make_walk(
@@ -97,7 +111,7 @@ def make_walk(
     stand_time: float = 0.6,
     double_support: float = 0.25,
     clearance: float = 0.06,
-    crouch: float = 0.015,
+    crouch: float = 0.02,
     arm_swing: float = 0.8,
     fps: float = 50.0,
     profile: RobotProfile | None = None,
@@ -126,6 +140,7 @@ def make_walk(
             joint limits.
     """
     _require("speed", speed, 0.1, _MAX_SPEED)
+    _require("duration", duration, 0.0, 600.0)
     _require("step_time", step_time, 0.4, 1.2)
     _require("stand_time", stand_time, 0.0, 10.0)
     _require("double_support", double_support, 0.15, 0.6)
@@ -214,7 +229,7 @@ def _walking(home: _Home, plan: GaitPlan, crouch: float, arm_swing: float) -> Po
     targets.foot_pos[:] += home.toe - quat_apply(targets.foot_quat, home.toe)
     # How far the right foot is ahead says where in a step the robot is, and is smooth.
     ahead = plan.foot_x[:, 1] - plan.foot_x[:, 0]
-    targets.pelvis_height[:] -= crouch + 0.12 * ahead**2
+    targets.pelvis_height[:] -= crouch + 0.06 * ahead**2
     yaw = 0.15 * ahead
     targets.pelvis_quat[:] = quat_from_yaw(yaw)
     targets.upper[:, _upper("waist_yaw")] = -2.0 * yaw
@@ -238,8 +253,7 @@ def _solve(
     solver = PoseSolver(profile)
     wanted, qpos = zmp.copy(), None
     for _ in range(_ZMP_ROUNDS):
-        height = 0.9 * float(targets.pelvis_height.mean())
-        targets.com[:] = pendulum_path(wanted, advance, height, fps)
+        targets.com[:] = pendulum_path(wanted, advance, _HEIGHT, fps)
         qpos = solver.solve(targets, qpos)
         clip = complete_clip(name, fps, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:], looped=True)
         error = zmp - looped_zero_moment_point(clip)
@@ -284,6 +298,13 @@ def _require_valid(clip: MotionClip, profile: RobotProfile) -> None:
     report = validate_clip(clip, profile)
     if problems := report.errors + report.warnings:
         raise G1MimicError(f"motion '{clip.name}' cannot be made so: {problems[0]}")
+    points = looped_zero_moment_point(clip)
+    margin = support_margin(points, sole_points(clip), contact_height=1e-3)
+    if margin.min() < _ZMP_MARGIN:
+        raise G1MimicError(
+            f"motion '{clip.name}' cannot be balanced in frame {margin.argmin()}; ask for a slower "
+            "or smaller motion"
+        )
     lower, upper = profile.soft_limits()
     outside = ((clip.joint_pos < lower - 1e-6) | (clip.joint_pos > upper + 1e-6)).any(axis=0)
     if outside.any():

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from g1_mimic.motion.balance import sole_points
 from g1_mimic.motion.clip import MotionClip, lap_transforms
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES, Skeleton, load_skeleton
-from g1_mimic.rotations import quat_apply, quat_conjugate, quat_error, quat_multiply, quat_yaw
+from g1_mimic.rotations import quat_conjugate, quat_error, quat_multiply, quat_yaw
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
@@ -161,16 +161,9 @@ def _check_jumps(
         )
 
 
-def foot_heights(clip: MotionClip, skeleton: Skeleton | None = None) -> np.ndarray:
+def foot_heights(clip: MotionClip) -> np.ndarray:
     """Return the height [T, 2] m of the lowest point of the left and right sole over the floor."""
-    skeleton = skeleton or load_skeleton()
-    heights = []
-    for side, name in enumerate(FOOT_BODY_NAMES):
-        body = clip.body_index(name)
-        centres = quat_apply(clip.body_quat_w[:, body, None], skeleton.foot_points[side])
-        lowest = centres[..., 2] - skeleton.foot_radius[side]
-        heights.append(clip.body_pos_w[:, body, 2] + lowest.min(axis=1))
-    return np.stack(heights, axis=1)
+    return np.asarray(sole_points(clip)[..., 2].min(axis=-1))
 
 
 def _check_feet(clip: MotionClip, warnings: list[str], figures: Figures) -> None:

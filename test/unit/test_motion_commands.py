@@ -1,0 +1,132 @@
+"""Laws of ``g1-mimic motion``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from g1_mimic.cli import main
+from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.commands import contact_sheet
+from g1_mimic.motion.formats import load_motion
+from g1_mimic.robot.render import render_frames
+
+
+def test_info_prints_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    """A shipped clip is found by name and has nothing against it."""
+    assert main(["motion", "info", "walk"]) == 0
+    out = capsys.readouterr().out
+    assert "motion 'walk'" in out
+    assert "no errors, no warnings" in out
+
+
+def test_info_as_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs can read the report."""
+    assert main(["motion", "info", "stand", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["errors"] == []
+    assert report["figures"]["frames"] == 501
+
+
+def test_info_of_a_wrong_clip_has_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clip that can be read but not shown is reported, not refused."""
+    clip = load_motion("stand")
+    rows = np.concatenate([clip.qpos()[:5, :7], np.rad2deg(clip.joint_pos[:5])], axis=1)
+    np.savetxt(tmp_path / "a.csv", rows, delimiter=",")
+    assert main(["motion", "info", str(tmp_path / "a.csv"), "--quat-order", "wxyz"]) == 1
+    assert "degrees" in capsys.readouterr().out
+
+
+def test_convert_writes_what_others_read(tmp_path: Path) -> None:
+    """An .npz in Isaac order, cut to a part, shows the same motion."""
+    out = tmp_path / "part.npz"
+    assert (
+        main(["motion", "convert", "walk", str(out), "--order", "isaac", "--frames", "50:150"]) == 0
+    )
+    clip, whole = load_motion(out), load_motion("walk")
+    assert (clip.name, clip.num_frames, clip.looped) == ("part", 100, False)
+    np.testing.assert_allclose(clip.joint_pos, whole.joint_pos[50:150], atol=1e-9)
+    np.testing.assert_allclose(clip.body_pos_w, whole.body_pos_w[50:150], atol=1e-6)
+    assert str(np.load(out)["joint_names"][1]) == "right_hip_pitch_joint"
+
+
+def test_converting_a_whole_loop_keeps_it_looped(tmp_path: Path) -> None:
+    """Nothing cut, nothing lost."""
+    assert main(["motion", "convert", "stand", str(tmp_path / "a.json")]) == 0
+    assert load_motion(tmp_path / "a.json").looped
+
+
+def test_make_is_reproducible(tmp_path: Path) -> None:
+    """The same seed writes the same bytes."""
+    for name in ("a", "b"):
+        command = ["motion", "make", "stand", "--seed", "3", "--duration", "6", "--fps", "25"]
+        assert main([*command, "--name", "x", "--out", str(tmp_path / f"{name}.json")]) == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_shipped_clips_are_what_make_makes(tmp_path: Path, repository: Path) -> None:
+    """The files in the package come from the defaults, to the last digit but one."""
+    assert main(["motion", "make", "stand", "--out", str(tmp_path / "stand.json")]) == 0
+    made = json.loads((tmp_path / "stand.json").read_text())
+    shipped = json.loads((repository / "models/motions/stand.json").read_text())
+    # Another processor may round the last digit differently.
+    np.testing.assert_allclose(made.pop("frames"), shipped.pop("frames"), atol=2e-6)
+    assert made == shipped
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nosuch"], "motion 'nosuch' not found; the package offers: stand, walk"),
+        (["info", "walk", "--fps", "-5"], "must be above 0, not -5"),
+        (["info", "walk", "--quat-order", "xyzw"], "for CSV only"),
+        (["make", "walk", "--out", "x.csv"], "written as .json or .npz"),
+        (["make", "walk", "--out", "x.json", "--speed", "3"], "speed is 3"),
+        (["convert", "walk", "x.bvh"], "written as .json or .npz"),
+        (["convert", "walk", "x.npz", "--frames", "many"], "--frames is FIRST:LAST, not 'many'"),
+        (["convert", "walk", "x.npz", "--frames", "7:8"], "keeps 1 of 495 frames"),
+        (["show", "walk", "x.txt"], "pictures end in .png"),
+        (["show", "walk", "x.png", "--poses", "0"], "at least 1"),
+    ],
+)
+def test_wrong_wishes_end_in_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Status 2, one line that says what is wrong, and no file."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["motion", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contact_sheet_keeps_every_picture() -> None:
+    """Pictures stand in reading order; what is left of the last row is white."""
+    pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 3), np.uint8)
+    sheet = contact_sheet(pictures, columns=2)
+    assert sheet.shape == (6, 6, 3)
+    assert sheet[::2, ::3, 0].tolist() == [[0, 1], [2, 3], [4, 255]]
+
+
+def test_show_draws_the_clip(tmp_path: Path) -> None:
+    """A picture of the asked-for poses is written, and it is not empty."""
+    import imageio.v3 as iio
+
+    try:
+        render_frames(load_motion("stand").qpos()[:1], size=(32, 32))
+    except G1MimicError as error:
+        pytest.skip(str(error))
+    assert main(["motion", "show", "stand", str(tmp_path / "a.png"), "--poses", "4"]) == 0
+    picture = iio.imread(tmp_path / "a.png")
+    assert picture.shape == (360, 1280, 3)
+    assert picture.std() > 10.0
