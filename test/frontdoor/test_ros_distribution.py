@@ -117,4 +117,5 @@ def test_incomplete_distribution(door, install_ros):
     install_ros(modules=("rclpy",))
     result = door.call("true")
     assert result.returncode == 1
-    assert "install ros-kilted-ros-base" in result.stderr.splitlines()[-1]
+    line = result.stderr.splitlines()[-1]
+    assert "No module named 'launch_ros'" in line and "install ros-kilted-ros-base" in line
