@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -72,6 +72,9 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
     """Return the keys allowed at ``location`` inside ``model``."""
     current: Any = model
     for part in location:
+        if get_origin(current) is dict:  # the part is a key; what it may hold is the value's type
+            current = get_args(current)[1]
+            continue
         field = getattr(current, "model_fields", {}).get(part)
         if field is None:
             return []

@@ -197,7 +197,7 @@ KNEE = {"actuator": "7520_22", "range": [0.0, 1.0]}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (edit("actuators", "5020", "stifness", value=1.0), ["actuators", "stifness"]),
+        (edit("actuators", "5020", "stifness", value=1.0), ["stifness", "mean 'stiffness'"]),
         (edit("action_gian", value=1.0), ["action_gian", "did you mean 'action_gain'"]),
         (edit("actuators", "5020", "damping", value=-1.0), ["5020.damping", "greater than 0"]),
         (edit("actuators", "5020", "stiffness", value=0.0), ["5020.stiffness", "greater than 0"]),
@@ -213,7 +213,7 @@ KNEE = {"actuator": "7520_22", "range": [0.0, 1.0]}
         (edit("joints", "*_knee_joint", "actuator", value=752022), ["752022", "quotes"]),
         (edit("joints", "*_knee_joint", "range", value=[1.0, 0.5]), ["left_knee_joint", "below"]),
         (edit("joints", "*_knee_joint", "default", value=3.0), ["left_knee_joint", "outside"]),
-        (edit("joints", "*_knee_joint", "defualt", value=0.5), ["*_knee_joint", "defualt"]),
+        (edit("joints", "*_knee_joint", "defualt", value=0.5), ["*_knee_joint", "mean 'default'"]),
         (edit("pelvis_height", value=None), ["pelvis_height", "required"]),
         (edit("soft_limit_factor", value=1.5), ["soft_limit_factor"]),
     ],

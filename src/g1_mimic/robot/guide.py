@@ -1,8 +1,8 @@
 """The tables of the G1 configuration guide, by name (its sections 4.1 to 4.3).
 
 They are what the profile ``g1_guide`` is made of. The default profile ``g1_29dof`` holds the
-hardware's values instead: with the guide's torque limits the knees and ankles saturate in the
-bent-knee pose and the robot cannot stand.
+hardware's values instead: the guide's torque limits at knees and ankles carry the robot neither in
+a half squat nor on one foot.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def build_model(
     Args:
         profile: gains, armature, limits and default pose.
         timestep: physics step, s.
-        feet: what touches the floor: 4 spheres per foot (fast) or the sole's 7 capsules.
+        feet: what touches the floor: 4 spheres per foot, or the sole's 7 capsules at less than half
+            the speed.
         self_collision: let the robot's bodies touch one another; else they touch the floor only.
         scene: add floor, light and camera; without it the robot is alone in the world.
         tracking_sensors: add pose and velocity of ``TRACKED_BODY_NAMES``, in blocks
