@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from setuptools import setup
@@ -12,4 +13,6 @@ for prefix in prefixes:
     if (prefix / "share/launch/package.xml").is_file():
         sys.exit(f"g1-mimic-ros2-standin would hide the real ROS 2 launch in {prefix}")
 
-setup()
+# Built elsewhere, so that nothing is left here for the next build to pick up.
+folder = tempfile.mkdtemp(prefix="g1-mimic-ros2-standin-")
+setup(options={"build": {"build_base": folder}, "egg_info": {"egg_base": folder}})

@@ -62,7 +62,7 @@ def wait_for(condition: Callable[[], bool], timeout: float) -> bool:
 
 
 def discover(node: Node, args: Namespace) -> None:
-    """Wait until other nodes have been found and nothing new has appeared for a while."""
+    """Wait until nothing new has appeared for a while."""
     if args.spin_time is not None:
         time.sleep(args.spin_time)
         return
@@ -73,7 +73,7 @@ def discover(node: Node, args: Namespace) -> None:
         graph = (node_names(node, hidden=True), node.get_topic_names_and_types())
         if graph != seen:
             seen, since = graph, time.monotonic()
-        elif len(graph[0]) > 1 and time.monotonic() - since > QUIET_SECONDS:
+        elif time.monotonic() - since > QUIET_SECONDS:
             return
         time.sleep(0.02)
 

@@ -37,16 +37,15 @@ def main(argv: list[str] | None = None) -> int | str:
         "(this is the stand-in that comes with g1_mimic).",
         epilog="Call `ros2 <command> -h` for more detailed usage.",
     )
-    commands = parser.add_subparsers(title="Commands", metavar="<command> ...")
+    commands = parser.add_subparsers(title="Commands", metavar="<command> ...", prog="ros2")
     wanted = next((word for word in argv if not word.startswith("-")), None)
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        if name == wanted:  # import what is needed and no more: rclpy takes its time
-            importlib.import_module(f"{__package__}.{name}").add_arguments(command)
-    args = parser.parse_args(argv)
-    if not hasattr(args, "main"):
-        parser.parse_args([*argv, "--help"])
     try:
+        for name, text in COMMANDS.items():
+            command = commands.add_parser(name, help=text, description=text)
+            command.set_defaults(main=lambda args, command=command: command.print_help())
+            if name == wanted:  # import what is needed and no more: rclpy takes its time
+                importlib.import_module(f"{__package__}.{name}").add_arguments(command)
+        args = parser.parse_args(argv or ["--help"])
         return args.main(args) or 0
     except KeyboardInterrupt:
         return signal.SIGINT

@@ -17,7 +17,7 @@ from ._ros import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    verbs = parser.add_subparsers(title="Commands", metavar="<verb>", required=True)
+    verbs = parser.add_subparsers(title="Commands", metavar="<verb>")
     verb = verbs.add_parser("list", help="Output a list of available nodes")
     add_node_arguments(verb)
     verb.add_argument("-a", "--all", action="store_true", help="Display all nodes even hidden ones")

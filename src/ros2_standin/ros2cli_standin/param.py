@@ -36,7 +36,7 @@ LABELS = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    verbs = parser.add_subparsers(title="Commands", metavar="<verb>", required=True)
+    verbs = parser.add_subparsers(title="Commands", metavar="<verb>")
 
     def add_verb(name: str, text: str, main: Any, *positional: str) -> ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)

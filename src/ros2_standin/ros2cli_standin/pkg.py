@@ -14,7 +14,7 @@ from ament_index_python.packages import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    verbs = parser.add_subparsers(title="Commands", metavar="<verb>", required=True)
+    verbs = parser.add_subparsers(title="Commands", metavar="<verb>")
     verb = verbs.add_parser("list", help="Output a list of available packages")
     verb.set_defaults(main=_list)
     verb = verbs.add_parser("prefix", help="Output the prefix path of a package")

@@ -20,7 +20,7 @@ from ._ros import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    verbs = parser.add_subparsers(title="Commands", metavar="<verb>", required=True)
+    verbs = parser.add_subparsers(title="Commands", metavar="<verb>")
     verb = verbs.add_parser("list", help="Output a list of available services")
     add_node_arguments(verb)
     verb.add_argument("-t", "--show-types", action="store_true", help="Show the service type too")

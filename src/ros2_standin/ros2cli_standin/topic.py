@@ -34,7 +34,7 @@ from ._ros import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    verbs = parser.add_subparsers(title="Commands", metavar="<verb>", required=True)
+    verbs = parser.add_subparsers(title="Commands", metavar="<verb>")
 
     def add_verb(name: str, text: str, main: Any) -> ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)

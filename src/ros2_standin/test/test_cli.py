@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -56,7 +58,9 @@ def test_help_names_every_command(ros2):
         for name in ("launch", "run", "pkg", "node", "topic", "service", "param", "lifecycle"):
             assert re.search(rf"^ +{name} +\w", output, re.M)
     status, output = ros2("topic", "echo", "--help")
-    assert status == 0 and "--once" in output
+    assert status == 0 and output.startswith("usage: ros2 topic echo ") and "--once" in output
+    status, output = ros2("topic")
+    assert status == 0 and "echo" in output
 
 
 def test_unknown_words_are_usage_errors(ros2):
@@ -101,13 +105,17 @@ def test_node_list_and_info(look, ros2):
     )
 
 
-def test_topic_list_and_info(look, ros2):
-    """Topics are listed, with types and counts where asked, and shown with their endpoints."""
+def test_topic_list(look):
+    """Topics are listed, with types and counts where asked."""
     look("topic", "list", *WAIT, until="/chatter\n")
     look("topic", "list", "-t", *WAIT, until="/chatter [std_msgs/msg/String]\n")
     output = look("topic", "list", "-v", *WAIT, until="/chatter")
     assert "Published topics:\n" in output and "\n\nSubscribed topics:\n" in output
     assert " * /chatter [std_msgs/msg/String] 1 publisher\n" in output
+
+
+def test_topic_info(look, ros2):
+    """A topic is shown with its type, its counts and, where asked, its endpoints."""
     assert look("topic", "info", "/chatter", *WAIT) == (
         "Type: std_msgs/msg/String\nPublisher count: 1\nSubscription count: 0\n"
     )
@@ -148,9 +156,9 @@ NESTED = (
 
 @pytest.mark.parametrize(("values", "kind", "shown"), [MESSAGE, NESTED])
 def test_topic_pub_reaches_topic_echo(start, values, kind, shown):
-    """What pub sends from YAML, echo shows as YAML; --once waits for the listener."""
+    """What pub sends from YAML, echo shows as YAML; pub --times waits for the listener."""
     echo = start("topic", "echo", "--once", "/made", kind)
-    pub = start("topic", "pub", "--once", "/made", kind, values)
+    pub = start("topic", "pub", "--times", "10", "--rate", "10", "/made", kind, values)
     assert pub.finish() == 0, pub.output
     assert "publisher: beginning loop\npublishing #1: " in pub.output
     assert echo.finish() == 0
@@ -248,18 +256,22 @@ def test_param_dump_can_be_loaded(look, ros2, tmp_path):
     assert "Set parameter gain successful" in output and "Set parameter fixed failed" in output
 
 
-def test_lifecycle(look, ros2):
-    """Lifecycle nodes are listed; their state is read and changed by the transition's name."""
+def test_lifecycle_nodes_and_get(look, ros2):
+    """Lifecycle nodes are listed with their states, and no others."""
     assert look("lifecycle", "nodes", *WAIT, until="/life") == "/life\n"
-    assert look("lifecycle", "get", "/life", *WAIT) == "unconfigured [1]\n"
+    assert look("lifecycle", "get", *WAIT, until="/life") == "/life: unconfigured [1]\n"
+    assert ros2("lifecycle", "get", "/demo", "--spin-time", "1") == (1, "Node not found\n")
+
+
+def test_lifecycle_set(look, ros2):
+    """A transition is asked for by its name; one that is not possible lists those that are."""
     assert look("lifecycle", "set", "/life", "configure", *WAIT) == "Transitioning successful\n"
-    assert look("lifecycle", "get", *WAIT, until="/life") == "/life: inactive [2]\n"
+    assert look("lifecycle", "get", "/life", *WAIT) == "inactive [2]\n"
     status, output = ros2("lifecycle", "set", "/life", "configure", *WAIT)
     assert status == 1
     assert output.startswith("Unknown transition requested, available ones are:\n- ")
     assert "\n- activate [3]" in output
     look("lifecycle", "set", "/life", "cleanup", *WAIT)
-    assert ros2("lifecycle", "get", "/demo", "--spin-time", "1") == (1, "Node not found\n")
 
 
 @standin_only
@@ -279,8 +291,22 @@ def test_launch_refuses_to_hide_a_real_one(session_environment, tmp_path):
     (tmp_path / "share/launch").mkdir(parents=True)
     (tmp_path / "share/launch/package.xml").touch()
     result = subprocess.run(
-        ["python3", "-c", "import launch_ros"], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", "import launch_ros"], capture_output=True, text=True, check=False,
         env={**session_environment, "AMENT_PREFIX_PATH": str(tmp_path)},
     )
     assert result.returncode == 1
     assert f"ImportError: the ROS 2 distribution at {tmp_path} has launch" in result.stderr
+
+
+@standin_only
+def test_build_refuses_to_hide_a_real_one(session_environment, tmp_path):
+    """The distribution does not build where a sourced ROS 2 distribution has launch."""
+    (tmp_path / "share/launch").mkdir(parents=True)
+    (tmp_path / "share/launch/package.xml").touch()
+    result = subprocess.run(
+        [sys.executable, "setup.py", "--version"], cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=False,
+        env={**session_environment, "AMENT_PREFIX_PATH": str(tmp_path)},
+    )
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith(f"would hide the real ROS 2 launch in {tmp_path}")

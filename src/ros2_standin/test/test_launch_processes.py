@@ -15,6 +15,12 @@ standin_only = pytest.mark.skipif(
 )
 
 
+# Something to do once the first process has written its first line.
+WHEN_READY = (
+    "RegisterEventHandler(OnProcessIO(on_stdout=lambda event: {}, handle_once=True)),"
+)
+
+
 def pid_of(output: str, name: str) -> int:
     """Return the process id of a started process."""
     return int(re.search(rf"\[{name}\]: process started with pid \[(\d+)\]", output)[1])
@@ -106,8 +112,7 @@ def test_exception_ends_what_is_running(start, launch_file):
     launch = start(
         "launch",
         launch_file(
-            "stubborn(),"
-            'TimerAction(period=1.0, actions=[Node(package="demo_pkg", executable="none")]),'
+            WHEN_READY.format('Node(package="demo_pkg", executable="none")') + "stubborn(),"
         ),
     )
     assert launch.finish() == 1
@@ -140,11 +145,12 @@ def test_required_process_ends_the_others(start, launch_file):
     launch = start(
         "launch",
         launch_file(
-            'stubborn(), ExecuteProcess(cmd=["sleep", "1.5"], on_exit=Shutdown(reason="r")),'
+            WHEN_READY.format('ExecuteProcess(cmd=["true"], on_exit=Shutdown(reason="r"))')
+            + "stubborn(),"
         ),
     )
     assert launch.finish() == 0
-    assert "process[sleep-2] was required: shutting down launched system" in launch.output
+    assert "process[true-2] was required: shutting down launched system" in launch.output
     assert "got SIGINT" in launch.output
 
 
