@@ -39,7 +39,7 @@ case "$1 $2" in
   -c*)
     case $2 in
       *cpython*) [[ ! -e $FAKE/wrong-python ]] ;;
-      *numpy*) echo 1 ;;
+      *numpy*) [[ :$PYTHONPATH: != */kilted/* ]] || echo 1 ;;
       *rclpy*) exec "$REAL_PYTHON" "$@" ;;
     esac ;;
 esac
