@@ -221,10 +221,12 @@ def test_csv_order_is_told_from_the_motion(
 
 
 def test_csv_that_could_be_both_is_refused_unless_told(tmp_path: Path) -> None:
-    """A robot that stands still along x looks the same under both readings."""
+    """A robot that all but stands still along x looks the same under both readings."""
     path = tmp_path / "still.csv"
     row = [0.0, 0.0, 0.76, 0.0, 0.0, 0.0, 1.0, *load_profile("g1_29dof").default_position]
-    np.savetxt(path, [row] * 10, delimiter=",")
+    table = np.tile(row, (10, 1))
+    table[:, 7:] += 1e-4 * np.sin(np.arange(10))[:, None]
+    np.savetxt(path, table, delimiter=",")
     with pytest.raises(G1MimicError, match=r"cannot tell whether .*--quat-order"):
         load_motion(path)
     np.testing.assert_allclose(load_motion(path, quat_order="xyzw").root_quat[0], [1, 0, 0, 0])
@@ -346,6 +348,11 @@ def test_resampling_keeps_exact_instants() -> None:
     assert len(result.joint_pos) == 51
     np.testing.assert_allclose(result.root_pos[:, 0], np.arange(51) / 50.0, atol=1e-12)
     np.testing.assert_allclose(result.root_quat, quat_from_yaw(np.arange(51) / 50.0), atol=1e-12)
+
+
+def test_resampling_counts_a_rounded_end_as_exact() -> None:
+    """69 / 30 s is 115 / 50 s, although the quotient of the floats is a little less."""
+    assert len(resample(ramp(30.0, 70), 50.0).joint_pos) == 116
 
 
 def test_resampling_drops_what_reaches_past_the_end() -> None:

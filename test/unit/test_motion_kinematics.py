@@ -134,6 +134,23 @@ def test_unrolled_first_lap_is_the_clip() -> None:
     np.testing.assert_allclose(clip.unrolled(17).body_pos_w, clip.body_pos_w[:17], atol=1e-15)
 
 
+def test_laps_do_not_climb() -> None:
+    """A seam that is not quite closed in height does not add up over the laps."""
+    pos = np.stack([np.arange(11) * 0.01, np.zeros(11), 0.76 + np.arange(11) * 1e-4], axis=1)
+    clip = complete_clip("a", FPS, pos, np.tile([1.0, 0, 0, 0], (11, 1)), np.zeros((11, 29)), True)
+    long = clip.unrolled(101)
+    assert long.root_pos[:, 2].max() <= clip.root_pos[:, 2].max()
+    assert long.root_pos[-1, 0] == pytest.approx(1.0)
+
+
+def test_orientations_never_change_sign_along_a_clip() -> None:
+    """Neighbouring quaternions lie on one side even over several turns: networks read them."""
+    quat = quat_from_yaw(0.3 * np.arange(60))
+    quat *= np.where(np.arange(60) % 7 == 0, -1.0, 1.0)[:, None]
+    clip = complete_clip("turns", FPS, np.zeros((60, 3)), quat, np.zeros((60, 29)), False)
+    assert ((clip.body_quat_w[1:] * clip.body_quat_w[:-1]).sum(-1) > 0.9).all()
+
+
 def test_open_clip_does_not_unroll_past_its_end() -> None:
     """A clip that does not loop says how many frames it has."""
     clip = smooth_clip(frames=61)
