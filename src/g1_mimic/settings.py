@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.config import JsonDict
 
 from g1_mimic.errors import G1MimicError
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
+
+LIVE: JsonDict = {"live": True}
+"""``Field(json_schema_extra=LIVE)`` marks a setting that may be changed while a node runs."""
 
 
 class Settings(BaseModel):
@@ -35,7 +40,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        if path.suffix == ".json":
+            data = json.loads(text, object_pairs_hook=_without_duplicates)
+        else:
+            data = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
     except OSError as error:
         raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, yaml.YAMLError) as error:
@@ -44,6 +52,27 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise G1MimicError(f"{path} must hold a mapping at its top level")
     return data
+
+
+def _without_duplicates(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Make a mapping; of a key given twice, one value would silently be lost."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(f"key '{counts.most_common(1)[0][0]}' is there twice")
+    return result
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without code and without duplicate keys."""
+
+
+def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    return _without_duplicates(loader.construct_pairs(node, deep=True))
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
 def validate(model: type[SettingsT], data: dict[str, Any], source: str | Path) -> SettingsT:
@@ -78,7 +107,10 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
         field = getattr(current, "model_fields", {}).get(part)
         if field is None:
             return []
-        current = field.annotation
+        # Of an optional section, the section: the first of "Section | None".
+        arguments = get_args(field.annotation)
+        optional = type(None) in arguments
+        current = arguments[0] if optional else field.annotation
     return list(getattr(current, "model_fields", {}))
 
 

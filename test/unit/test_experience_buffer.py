@@ -62,10 +62,28 @@ class TestRecording:
         buffer.record("s", np.array([[9.0, 9.0, 9.0]]))  # with the axis too
         assert buffer.get_data("s")[3, 0, 0] == 9.0
 
-    def test_value_without_batch_axis_is_refused_for_many_environments(self, kind: Any) -> None:
-        """One state is not silently given to all environments."""
-        with pytest.raises(G1MimicError, match=r"32 environments .* batch_size=1"):
-            kind(4, 32).record("s", np.zeros(7))
+    def test_one_environments_values_fill_the_row_and_say_so_once(self, kind: Any) -> None:
+        """One state for 32 environments is stored 32 times (the guide does so), not silently."""
+        buffer = kind(4, 32)
+        with pytest.warns(RuntimeWarning, match=r"for one environment.*32.*batch_size=1") as seen:
+            for row in range(4):
+                buffer.record("s", np.full(7, row))
+                buffer.record("d", row == 3)
+                buffer.inc()
+        assert len(seen) == 1
+        batch = buffer.sample(64)
+        rows = batch["indices"] // 32
+        assert torch.equal(batch["s"], rows[:, None].expand(-1, 7))
+        assert torch.equal(batch["d"], rows == 3)
+
+    def test_wrong_number_of_environments_is_refused(self, kind: Any) -> None:
+        """Sixteen states for 32 environments are an error that gives both shapes."""
+        buffer = kind(4, 32)
+        with pytest.raises(G1MimicError, match=r"32 environments .* \(16, 7\)"):
+            buffer.record("s", np.zeros((16, 7)))
+        buffer.record("s", np.zeros((32, 7)))
+        with pytest.raises(G1MimicError, match=r"takes shape \(32, 7\), got \(16, 7\)"):
+            buffer.record("s", np.zeros((16, 7)))
 
     def test_flat_index_is_row_times_batch_plus_environment(self, kind: Any) -> None:
         """Sampled values belong to the flat indices that come with them."""
@@ -143,10 +161,10 @@ class TestRecording:
             kind(rows, envs)
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
-    def test_missing_gpu_is_named(self, kind: Any) -> None:
-        """device='cuda' on a machine without one is one clear line."""
-        with pytest.raises(G1MimicError, match="no GPU is there; use 'cpu'"):
-            kind(3, 2, device="cuda")
+    def test_missing_gpu_is_a_warning(self, kind: Any) -> None:
+        """device='cuda' (the guide's) on a machine without one warns and takes the CPU."""
+        with pytest.warns(RuntimeWarning, match="no GPU is there: the buffer is on the CPU"):
+            assert kind(3, 2, device="cuda").device == torch.device("cpu")
 
 
 class TestCounts:

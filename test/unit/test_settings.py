@@ -69,6 +69,8 @@ def test_merge_keeps_what_is_not_named() -> None:
         ("broken.yaml", "a: [1", "is not valid yaml"),
         ("broken.json", "{", "is not valid json"),
         ("list.yaml", "- 1", "must hold a mapping"),
+        ("twice.yaml", "a:\n  b: 1\n  b: 2", "key 'b' is there twice"),
+        ("twice.json", '{"a": {"b": 1, "b": 2}}', "key 'b' is there twice"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:

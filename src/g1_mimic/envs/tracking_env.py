@@ -122,6 +122,7 @@ class TrackingEnv:
             feet=config.feet,
             self_collision=config.self_collision,
             tracking_sensors=True,
+            visuals=False,
         )
         self.physics = RolloutPhysics(self.model, num_envs, config.threads)
         self._sensors = tracking_sensor_slice(self.model)

@@ -11,7 +11,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.files import find_file
 from g1_mimic.learning.learner import LearnerConfig
 from g1_mimic.motion.phase import PhaseConfig
-from g1_mimic.settings import Settings, merge, read_mapping, ros_parameters, validate
+from g1_mimic.settings import LIVE, Settings, merge, read_mapping, ros_parameters, validate
 
 TRAINER_NODE = "trainer"
 """Name of the node, and of its section in a ROS 2 parameter file."""
@@ -36,7 +36,7 @@ class ReplayConfig(Settings):
 class CheckpointConfig(Settings):
     """When and how many checkpoints are kept."""
 
-    interval_s: float = Field(60.0, gt=0)
+    interval_s: float = Field(60.0, gt=0, le=86400.0, json_schema_extra=LIVE)
     keep: int = Field(2, ge=1)
 
 
@@ -55,10 +55,10 @@ class TrainConfig(Settings):
     motion: str = "stand"
     robot: str = "g1_29dof"
     num_envs: int = Field(64, gt=0)
-    total_env_steps: int = Field(300_000, gt=0)
+    total_env_steps: int = Field(300_000, gt=0, json_schema_extra=LIVE)
     warmup_env_steps: int = Field(5_000, ge=0)
     """Environment steps before the first update."""
-    updates_per_step: int = Field(4, gt=0)
+    updates_per_step: int = Field(4, ge=1, le=64, json_schema_extra=LIVE)
     """Gradient steps per vector step of all environments."""
     sampling: Literal["uniform", "per"] = "per"
     seed: int = Field(0, ge=0)
@@ -69,7 +69,7 @@ class TrainConfig(Settings):
     runs_root: str = "runs"
     resume: bool = False
     """Continue the run in run_dir, or the newest one under runs_root."""
-    log_interval_s: float = Field(5.0, gt=0)
+    log_interval_s: float = Field(5.0, gt=0, le=3600.0, json_schema_extra=LIVE)
     env: EnvConfig = EnvConfig()
     phase: PhaseConfig = PhaseConfig()
     replay: ReplayConfig = ReplayConfig()

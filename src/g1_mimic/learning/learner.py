@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from g1_mimic.learning.networks import Actor, TwinCritic
-from g1_mimic.settings import Settings
+from g1_mimic.settings import LIVE, Settings
 
 
 class LearnerConfig(Settings):
@@ -25,7 +25,7 @@ class LearnerConfig(Settings):
     algorithm: Literal["sac", "td3"] = "sac"
     actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
     critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
     weight_decay: float = Field(1e-3, ge=0)
     grad_clip: float = Field(10.0, gt=0)
     gamma: float = Field(0.99, ge=0, lt=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,10 @@ class TransitionRing:
     Args:
         buffer_len: number of rows.
         batch_size: number of parallel environments; the capacity is their product.
-        device: where the data lives.
+        device: where the data lives; without a GPU 'cuda' is the CPU, with a warning.
 
     Raises:
-        G1MimicError: if a size is not positive or the device is not there.
+        G1MimicError: if a size is not positive or the device unknown.
     """
 
     def __init__(self, buffer_len: int, batch_size: int, device: str | torch.device) -> None:
@@ -39,6 +40,7 @@ class TransitionRing:
         self._head = 0
         self._filled_rows = 0
         self._total_samples = 0
+        self._warned_of_copies = False
         self._row_fields: set[str] = set()  # recorded in the row that is being written
         self._every_row_fields: set[str] = set()  # recorded in the rows before it
 
@@ -63,8 +65,9 @@ class TransitionRing:
 
         Args:
             name: the field.
-            data: tensor, array or number, [batch_size, …]; with batch_size 1 the first axis may
-                be left out.
+            data: tensor, array or number, [batch_size, …]. Without the first axis it is one
+                transition for all environments, which is what a single environment records; with
+                batch_size above 1 that fills a row with copies, and a warning says so once.
 
         Raises:
             G1MimicError: if the shape is not the field's, the dtype would lose values (a float
@@ -74,9 +77,9 @@ class TransitionRing:
         if name not in self._buffers:
             self._create_field(name, value)
         row = self._buffers[name][self._head]
-        if value.shape != row.shape and not (
-            self._batch_size == 1 and value.shape == row.shape[1:]
-        ):
+        if value.shape == row.shape[1:] != row.shape:
+            self._warn_of_copies(name)
+        elif value.shape != row.shape:
             raise G1MimicError(
                 f"field '{name}' takes shape {tuple(row.shape)}, got {tuple(value.shape)}"
             )
@@ -92,13 +95,24 @@ class TransitionRing:
             )
         if value.ndim and value.shape[0] == self._batch_size:
             self.add_buffer(name, value.shape[1:], value.dtype)
-        elif self._batch_size == 1:
+        elif self._batch_size == 1 or value.ndim <= 1:
             self.add_buffer(name, value.shape, value.dtype)
         else:
             raise G1MimicError(
                 f"field '{name}' takes one value for each of {self._batch_size} environments "
                 f"(batch_size), got shape {tuple(value.shape)}; for a single environment use "
                 "batch_size=1"
+            )
+
+    def _warn_of_copies(self, name: str) -> None:
+        if self._batch_size > 1 and not self._warned_of_copies:
+            self._warned_of_copies = True
+            warnings.warn(
+                f"field '{name}' was recorded for one environment, but the buffer is for "
+                f"{self._batch_size} (batch_size): every row is filled with copies; "
+                "make it with batch_size=1",
+                RuntimeWarning,
+                stacklevel=3,
             )
 
     def inc(self) -> None:
@@ -304,7 +318,13 @@ def _existing_device(device: str | torch.device) -> torch.device:
     except RuntimeError as error:
         raise G1MimicError(f"'{device}' is no device; use 'cpu' or 'cuda'") from error
     if found.type == "cuda" and not torch.cuda.is_available():
-        raise G1MimicError(f"device '{device}' was asked for but no GPU is there; use 'cpu'")
+        # The guide's examples say 'cuda' throughout; they run on any machine.
+        warnings.warn(
+            f"device '{device}' was asked for but no GPU is there: the buffer is on the CPU",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+        return torch.device("cpu")
     return found
 
 

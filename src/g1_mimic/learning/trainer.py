@@ -198,12 +198,10 @@ class Trainer:
 
     def _update(self) -> None:
         config = self.config
-        batch = self.buffer.sample(config.replay.batch_size)
+        batch = self.buffer.sample(config.replay.batch_size, ("obs", "action"))
         indices = batch["indices"]
         window = gather_nstep(self.buffer, indices, config.learner.n_step, config.learner.gamma)
         batch |= {name: window[name] for name in ("reward", "discount", "next_obs")}
-        if "weights" not in batch:
-            batch["weights"] = torch.ones_like(batch["reward"])
         metrics, errors = self.learner.update(batch)
         if isinstance(self.buffer, PrioritizedExperienceBuffer):
             try:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -21,9 +20,6 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.settings import Settings, merge, validate
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
-
-LIVE: JsonDict = {"live": True}
-"""``Field(json_schema_extra=LIVE)`` marks a setting that may be changed while the node runs."""
 
 _BUILT_IN = ("use_sim_time", "start_type_description_service", "qos_overrides")
 

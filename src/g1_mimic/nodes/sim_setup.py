@@ -9,11 +9,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.parameters import LIVE
 from g1_mimic.nodes.policy_file import DEFAULT_PROFILE, load_policy, profile_of
 from g1_mimic.nodes.sim_core import Simulator, start_on_floor
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.settings import Settings
+from g1_mimic.settings import LIVE, Settings
 
 
 class SimSettings(Settings):
