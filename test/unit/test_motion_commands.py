@@ -119,7 +119,7 @@ def test_contact_sheet_keeps_every_picture() -> None:
 
 
 def test_show_draws_the_clip(tmp_path: Path) -> None:
-    """A picture of the asked-for poses is written, and it is not empty."""
+    """A picture shows the asked-for poses and is not empty; a film has every other frame."""
     import imageio.v3 as iio
 
     try:
@@ -127,6 +127,10 @@ def test_show_draws_the_clip(tmp_path: Path) -> None:
     except G1MimicError as error:
         pytest.skip(str(error))
     assert main(["motion", "show", "stand", str(tmp_path / "a.png"), "--poses", "4"]) == 0
+    command = ["motion", "convert", "stand", str(tmp_path / "b.json"), "--frames", "0:21"]
+    assert main(command) == 0
+    assert main(["motion", "show", str(tmp_path / "b.json"), str(tmp_path / "b.gif")]) == 0
+    assert len(iio.imread(tmp_path / "b.gif")) == 11
     picture = iio.imread(tmp_path / "a.png")
     assert picture.shape == (360, 1280, 3)
     assert picture.std() > 10.0

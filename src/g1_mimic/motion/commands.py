@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
 
 _SHEET_COLUMNS = 6
+_FILM_RATE = 25.0
+"""Pictures per second, about."""
+_LONGEST_FILM = 60.0
+"""s: all pictures of a film are held in memory, a megabyte each."""
 
 
 def add_parser(commands: Any) -> None:
@@ -251,7 +255,14 @@ def _show(args: argparse.Namespace) -> int:
         pictures = render_frames(clip.qpos()[frames], size=(320, 360), azimuth=args.azimuth)
         write_png(args.output, contact_sheet(pictures))
     else:
-        write_video(args.output, render_frames(clip.qpos(), azimuth=args.azimuth), clip.fps)
+        if clip.duration > _LONGEST_FILM:
+            raise G1MimicError(
+                f"{clip.duration:.0f} s are too long for a film (at most {_LONGEST_FILM:.0f} s); "
+                "cut the clip with: g1-mimic motion convert --frames"
+            )
+        stride = max(1, round(clip.fps / _FILM_RATE))
+        pictures = render_frames(clip.qpos()[::stride], size=(640, 480), azimuth=args.azimuth)
+        write_video(args.output, pictures, clip.fps / stride)
     _tell(clip, args.output)
     return 0
 
