@@ -1,0 +1,357 @@
+"""The nodes mujoco_sim and policy as processes of their own, watched by a third one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from sensor_msgs.msg import Imu, JointState  # noqa: E402
+from std_msgs.msg import Empty, Float64MultiArray, String  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
+
+from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
+from g1_mimic.robot.names import JOINT_NAMES  # noqa: E402
+
+WAIT = 20.0
+"""Wall time that anything may take on a busy machine, s."""
+
+
+def start(node: str, **parameters: Any) -> subprocess.Popen[str]:
+    """Start a node with parameters."""
+    command = [sys.executable, "-m", f"g1_mimic.nodes.{node}", "--ros-args"]
+    for name, value in parameters.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        command += ["-p", f"{name}:={text}"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+@contextmanager
+def running(node: str, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
+    """A node that is gone at the end, whatever happens."""
+    process = start(node, **parameters)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=WAIT)
+
+
+class Watcher:
+    """Keeps what the nodes say."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.node = rclpy.create_node("watcher")
+        self.modes: list[str] = []
+        self.targets: list[JointState] = []
+        self.gains: list[Float64MultiArray] = []
+        self.status: dict[str, str] = {}
+        subscribe = self.node.create_subscription
+        subscribe(String, "policy/mode", lambda m: self.modes.append(m.data), LATCHED_QOS)
+        subscribe(JointState, "joint_targets", self.targets.append, STREAM_QOS)
+        subscribe(Float64MultiArray, "joint_gains", self.gains.append, LATCHED_QOS)
+        subscribe(DiagnosticArray, "diagnostics", self._on_status, 10)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+
+    def _on_status(self, message: DiagnosticArray) -> None:
+        self.status.update({s.name: s.message for s in message.status})
+
+    def said(self, node: str) -> str:
+        """The last diagnostic message of a node."""
+        return self.status.get(node, "")
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+
+    def spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.executor.spin_once(timeout_sec=0.01)
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + WAIT
+        while not condition():
+            assert time.monotonic() < deadline, f"no {what}; modes {self.modes}, {self.status}"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def call(self, kind: Any, service: str, request: Any) -> Any:
+        client = self.node.create_client(kind, service)
+        self.wait_for(client.service_is_ready, f"service {service}")
+        future = client.call_async(request)
+        self.wait_for(future.done, f"answer of {service}")
+        return future.result()
+
+    def trigger(self, service: str) -> Any:
+        return self.call(Trigger, service, Trigger.Request())
+
+    def transition(self, number: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=number))
+        return bool(self.call(ChangeState, "/policy/change_state", request).success)
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    result = Watcher()
+    yield result
+    result.close()
+
+
+@pytest.fixture
+def pair(
+    watcher: Watcher, balancing_policy: Path
+) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str]]]:
+    """Both nodes in real time, the robot in its hoist, where a slow machine does no harm."""
+    shared = {"policy": balancing_policy}
+    choices = {"autostart": True, "odometry": True, "start_mode": "stand", "stand_time": 0.3}
+    with (
+        running("mujoco_sim", **shared, watchdog_periods=25) as sim,
+        running("policy", **shared, **choices, state_timeout=2.0) as policy,
+    ):
+        watcher.wait_for(lambda: watcher.modes[-1:] == ["stand"], "mode stand")
+        watcher.wait_for(lambda: watcher.said("mujoco_sim") == "in the hoist", "driven robot")
+        yield sim, policy
+
+
+def lockstep(policy: Path, report: Path, **parameters: Any) -> dict[str, Any]:
+    """Run both nodes in lock-step to their end and return the report."""
+    shared = {"policy": policy, "realtime_factor": 0.0, "duration": 2.0, "seed": 5}
+    with (
+        running("mujoco_sim", **shared, start_noise=0.02, sensor_noise=0.2) as sim,
+        running(
+            "policy",
+            **{"autostart": True, "odometry": True, "stand_time": 0.3, "report": report},
+            **{**shared, **parameters},
+        ) as node,
+    ):
+        out = [process.communicate(timeout=60) for process in (sim, node)]
+        assert (sim.returncode, node.returncode) == (0, 0), out
+    result: dict[str, Any] = json.loads(report.read_text())
+    return result
+
+
+def test_lockstep_runs_are_equal_to_the_last_digit(balancing_policy: Path, tmp_path: Path) -> None:
+    """Two runs of two processes each give the same numbers, and both end by themselves."""
+    first, second = (lockstep(balancing_policy, tmp_path / f"{n}.json") for n in "ab")
+    for report in (first, second):
+        latency = report.pop("latency_ms")
+        assert 0.0 < latency["p50"] <= latency["p99"] <= latency["max"]
+    assert first == second
+    assert first["survived_s"] == 2.0 and not first["fell"] and first["fault"] == ""
+    assert first["motion"] == "still" and first["seed"] == 5
+    assert set(first["joint_error_rad"]) == set(JOINT_NAMES)
+    assert 0.0 < first["joint_error_mean_rad"] < 0.1
+    assert 0.0 < first["anchor_position_error_m"] < 0.2
+
+
+def test_a_killed_policy_node_leaves_a_damped_robot(watcher: Watcher, pair: Any) -> None:
+    """Without fresh targets the motors damp by themselves."""
+    sim, policy = pair
+    policy.kill()
+    watcher.wait_for(
+        lambda: watcher.said("mujoco_sim") == "damping: no fresh target", "damped robot"
+    )
+    assert sim.poll() is None
+
+
+def test_a_state_stream_that_stops_is_a_latched_fault(watcher: Watcher, pair: Any) -> None:
+    """A frozen simulation puts the policy node into damping, where it stays when it thaws."""
+    sim, _ = pair
+    os.kill(sim.pid, signal.SIGSTOP)
+    watcher.wait_for(lambda: watcher.modes[-1] == "damping", "mode damping")
+    watcher.wait_for(lambda: "no state for" in watcher.said("policy"), "fault")
+    os.kill(sim.pid, signal.SIGCONT)
+    watcher.targets.clear()
+    watcher.wait_for(lambda: len(watcher.targets) > 100, "answers to the thawed robot")
+    assert {target.header.frame_id for target in watcher.targets} == {"damping"}
+    answer = watcher.trigger("/policy/stand")
+    assert not answer.success and "deactivate and activate" in answer.message
+    # Reactivation clears the fault and begins with stand.
+    assert watcher.transition(Transition.TRANSITION_DEACTIVATE)
+    assert watcher.transition(Transition.TRANSITION_ACTIVATE)
+    watcher.wait_for(lambda: watcher.modes[-1] != "damping", "mode stand")
+
+
+def test_interrupt_ends_with_damping_and_status_0(watcher: Watcher, pair: Any) -> None:
+    """The last words of an interrupted policy node are damping: no stiffness, gains of its own."""
+    _, policy = pair
+    policy.send_signal(signal.SIGINT)
+    watcher.wait_for(lambda: policy.poll() is not None, "end of the policy node")
+    watcher.spin(0.2)
+    assert policy.returncode == 0
+    assert "Traceback" not in policy.stderr.read()
+    assert watcher.targets[-1].header.frame_id == "damping"
+    gains = watcher.gains[-1]
+    assert gains.layout.dim[0].label == "damping"
+    assert not any(gains.data[:29]) and all(d > 0 for d in gains.data[29:])
+
+
+def test_the_emergency_stop_stops_both_sides(watcher: Watcher, pair: Any) -> None:
+    """One message on e_stop: the policy node's fault is latched, the robot damps until reset."""
+    publisher = watcher.node.create_publisher(Empty, "e_stop", STREAM_QOS)
+    watcher.wait_for(lambda: publisher.get_subscription_count() == 2, "listeners on e_stop")
+    publisher.publish(Empty())
+    watcher.wait_for(lambda: watcher.said("policy") == "emergency stop", "fault")
+    watcher.wait_for(lambda: watcher.said("mujoco_sim") == "emergency stop", "stopped robot")
+    assert watcher.modes[-1] == "damping"
+    assert watcher.trigger("/mujoco_sim/reset").success
+    watcher.wait_for(lambda: watcher.said("mujoco_sim") == "in the hoist", "hoisted robot")
+
+
+def test_pause_is_no_fault_and_services_change_the_mode(watcher: Watcher, pair: Any) -> None:
+    """A paused simulation may be looked at for longer than the state time-out."""
+    assert watcher.call(SetBool, "/mujoco_sim/pause", SetBool.Request(data=True)).success
+    watcher.spin(2.5)
+    assert watcher.modes[-1] == "stand"
+    assert watcher.call(SetBool, "/mujoco_sim/pause", SetBool.Request(data=False)).success
+    watcher.spin(0.3)
+    assert watcher.modes[-1] == "stand"
+    assert watcher.trigger("/mujoco_sim/push").success
+    assert watcher.trigger("/policy/stop").message == "mode: damping"
+    watcher.wait_for(lambda: watcher.modes[-1] == "damping", "mode damping")
+    assert watcher.trigger("/mujoco_sim/reset").success
+    assert watcher.trigger("/policy/stand").success
+    watcher.wait_for(lambda: watcher.trigger("/policy/track").success, "end of stand")
+    watcher.wait_for(lambda: "track" in watcher.modes, "mode track")
+
+
+def test_a_state_without_a_joint_is_a_fault(watcher: Watcher, balancing_policy: Path) -> None:
+    """Joints are read by name: a missing one means damping, and is named."""
+    with running("policy", policy=balancing_policy, autostart=True):
+        joints_out = watcher.node.create_publisher(JointState, "joint_states", STREAM_QOS)
+        imu_out = watcher.node.create_publisher(Imu, "imu", STREAM_QOS)
+        watcher.wait_for(lambda: imu_out.get_subscription_count() == 1, "policy node")
+        imu = Imu()
+        imu.orientation.w = 1.0
+        joints = JointState(name=list(JOINT_NAMES), position=[0.0] * 29, velocity=[0.0] * 29)
+
+        def send(stamp: int) -> None:
+            for message, publisher in ((imu, imu_out), (joints, joints_out)):
+                message.header.stamp.nanosec = stamp
+                publisher.publish(message)
+
+        clock = iter(range(0, 999_000_000, 2_000_000))
+
+        def standing() -> bool:
+            send(next(clock))
+            watcher.spin(0.002)
+            return watcher.modes == ["stand"]
+
+        watcher.wait_for(standing, "mode stand")
+        joints.name[7] = "right_hip_rol_joint"
+        send(next(clock))
+        watcher.wait_for(
+            lambda: "'right_hip_roll_joint' is missing" in watcher.said("policy"), "fault"
+        )
+        assert watcher.modes[-1] == "damping"
+
+
+def test_targets_are_paired_with_the_gains_of_their_mode(
+    watcher: Watcher, balancing_policy: Path
+) -> None:
+    """A target waits for gains that carry its mode; foreign ones without a mode take the newest."""
+    targets_out = watcher.node.create_publisher(JointState, "joint_targets", STREAM_QOS)
+    gains_out = watcher.node.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
+    with running("mujoco_sim", watchdog_periods=100):
+        watcher.wait_for(lambda: targets_out.get_subscription_count() == 2, "robot")
+        target = JointState(name=list(JOINT_NAMES), position=[0.0] * 29)
+        target.header.frame_id = "stand"
+
+        def sending() -> Callable[[], bool]:
+            def sent() -> bool:
+                targets_out.publish(target)
+                return watcher.said("mujoco_sim") == "in the hoist"
+
+            return sent
+
+        for _ in range(30):
+            targets_out.publish(target)
+            watcher.spin(0.05)
+        assert watcher.said("mujoco_sim") == "damping: no fresh target"
+        gains = Float64MultiArray(data=[10.0] * 58)
+        gains_out.publish(gains)  # without a label: of no mode
+        for _ in range(30):
+            targets_out.publish(target)
+            watcher.spin(0.05)
+        assert watcher.said("mujoco_sim") == "damping: no fresh target"
+        target.header.frame_id = ""
+        watcher.wait_for(sending(), "driven robot")
+
+
+BAD_INPUTS = {
+    "misspelled parameter": ("policy", {"polcy": "x"}, "unknown key; did you mean 'policy'?"),
+    "no such file": ("policy", {"policy": "/none.onnx", "autostart": True}, "not found"),
+    "no policy": ("policy", {"autostart": True}, "give the policy file"),
+    "bad range": ("mujoco_sim", {"realtime_factor": -1.0}, "realtime_factor"),
+    "bad choice": ("mujoco_sim", {"feet": "wheels"}, "'capsules' or 'spheres'"),
+    "bad profile": ("mujoco_sim", {"robot": "g2"}, "robot profile 'g2' not found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_is_one_line_and_status_2(case: str) -> None:
+    """A node that cannot start says so in one line."""
+    node, parameters, words = BAD_INPUTS[case]
+    with running(node, **parameters) as process:
+        _, err = process.communicate(timeout=WAIT)
+        lines = err.strip().splitlines()
+        assert process.returncode == 2 and len(lines) == 1, err
+        assert lines[0].startswith("error: ") and words in lines[0]
+
+
+def test_a_truncated_policy_is_one_line_and_status_2(
+    balancing_policy: Path, tmp_path: Path
+) -> None:
+    """Half a file is no policy, for either node."""
+    half = tmp_path / "half.onnx"
+    half.write_bytes(balancing_policy.read_bytes()[:3000])
+    for node, extra in (("policy", {"autostart": True}), ("mujoco_sim", {})):
+        with running(node, policy=half, **extra) as process:
+            _, err = process.communicate(timeout=WAIT)
+            assert process.returncode == 2, err
+            assert len(err.strip().splitlines()) == 1 and "half.onnx" in err
+
+
+def test_another_motion_is_refused(balancing_policy: Path) -> None:
+    """A policy carries its clip: asking for another one is an error that names both."""
+    with running("policy", policy=balancing_policy, motion="dance", autostart=True) as process:
+        _, err = process.communicate(timeout=WAIT)
+        assert process.returncode == 2
+        assert "'still', not 'dance'" in err
+
+
+def test_a_lockstep_run_without_its_policy_node_fails(
+    watcher: Watcher, balancing_policy: Path
+) -> None:
+    """When the answers stay away the simulation ends, and says what is missing."""
+    with running(
+        "mujoco_sim", policy=balancing_policy, realtime_factor=0.0, answer_timeout=1.0
+    ) as sim:
+        with running(
+            "policy", policy=balancing_policy, realtime_factor=0.0, autostart=True
+        ) as policy:
+            watcher.wait_for(lambda: "track" in watcher.modes, "mode track")
+            policy.kill()
+        _, err = sim.communicate(timeout=WAIT)
+        assert sim.returncode == 1 and "is the policy node running" in err
