@@ -10,9 +10,8 @@ import pytest
 
 from g1_mimic.cli import main
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion.commands import contact_sheet
 from g1_mimic.motion.formats import load_motion
-from g1_mimic.robot.render import render_frames
+from g1_mimic.robot.render import contact_sheet, render_frames
 
 
 def test_info_prints_the_report(capsys: pytest.CaptureFixture[str]) -> None:

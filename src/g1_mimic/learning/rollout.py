@@ -142,8 +142,9 @@ def render_source(source: str, output: Path, seconds: float, seed: int) -> str:
         G1MimicError: if the source is neither, or nothing can be drawn on this machine.
     """
     from g1_mimic.cli import policy_file
-    from g1_mimic.robot.render import render_motion
+    from g1_mimic.robot.render import check_picture_path, render_motion
 
+    check_picture_path(output)
     reference = None
     if Path(source).is_dir() or source.endswith(".onnx"):
         qpos, reference = film_policy(OnnxPolicy.load(policy_file(source)), seconds, seed)

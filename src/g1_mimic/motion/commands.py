@@ -8,18 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from g1_mimic.errors import G1MimicError
 
 if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
-
-_SHEET_COLUMNS = 6
-_FILM_RATE = 25.0
-"""Pictures per second, about."""
-_LONGEST_FILM = 60.0
-"""s: all pictures of a film are held in memory, a megabyte each."""
 
 
 def add_parser(commands: Any) -> None:
@@ -242,36 +234,12 @@ def _tell(clip: MotionClip, path: Path) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from g1_mimic.robot.render import render_frames, write_png, write_video
+    from g1_mimic.robot.render import check_picture_path, render_motion
 
-    suffix = args.output.suffix.lower()
-    if suffix not in (".png", ".mp4", ".gif"):
-        raise G1MimicError(f"{args.output}: pictures end in .png, films in .mp4 or .gif")
+    check_picture_path(args.output)
     if args.poses < 1:
         raise G1MimicError(f"--poses is {args.poses}; at least 1 is needed")
     clip = _load(args)
-    if suffix == ".png":
-        frames = np.unique(np.linspace(0, clip.num_frames - 1, args.poses).astype(int))
-        pictures = render_frames(clip.qpos()[frames], size=(320, 360), azimuth=args.azimuth)
-        write_png(args.output, contact_sheet(pictures))
-    else:
-        if clip.duration > _LONGEST_FILM:
-            raise G1MimicError(
-                f"{clip.duration:.0f} s are too long for a film (at most {_LONGEST_FILM:.0f} s); "
-                "cut the clip with: g1-mimic motion convert --frames"
-            )
-        stride = max(1, round(clip.fps / _FILM_RATE))
-        pictures = render_frames(clip.qpos()[::stride], size=(640, 480), azimuth=args.azimuth)
-        write_video(args.output, pictures, clip.fps / stride)
+    render_motion(args.output, clip.qpos(), clip.fps, poses=args.poses, azimuth=args.azimuth)
     _tell(clip, args.output)
     return 0
-
-
-def contact_sheet(pictures: np.ndarray, columns: int = _SHEET_COLUMNS) -> np.ndarray:
-    """Return pictures [T, H, W, 3] side by side, ``columns`` to a row, as one [H', W', 3]."""
-    count, height, width, channels = pictures.shape
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    blank = np.full((rows * columns - count, height, width, channels), 255, pictures.dtype)
-    grid = np.concatenate([pictures, blank]).reshape(rows, columns, height, width, channels)
-    return np.asarray(grid.swapaxes(1, 2).reshape(rows * height, columns * width, channels))

@@ -25,6 +25,12 @@ NO_OPENGL = (
     "apt install libegl1 libgl1-mesa-dri) or set MUJOCO_GL=osmesa"
 )
 
+FILM_RATE = 25.0
+"""Pictures per second of a film, about."""
+
+LONGEST_FILM = 60.0
+"""s: all pictures of a film are held in memory, a megabyte each."""
+
 
 def render_frames(
     qpos: np.ndarray,
@@ -113,6 +119,72 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray, fps: float) ->
             imageio.mimwrite(
                 temporary, list(frames), fps=fps, codec="libx264", quality=8, macro_block_size=2
             )
+
+
+def check_picture_path(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` if `render_motion` can write it.
+
+    Raises:
+        G1MimicError: if its ending is another one.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".mp4", ".gif"):
+        raise G1MimicError(f"{path}: pictures end in .png, films in .mp4 or .gif")
+    return path
+
+
+def render_motion(
+    path: str | os.PathLike[str],
+    qpos: np.ndarray,
+    fps: float,
+    *,
+    reference_qpos: np.ndarray | None = None,
+    poses: int = 12,
+    azimuth: float = 140.0,
+) -> None:
+    """Draw a motion: a .png is a contact sheet of moments, .mp4 and .gif are films.
+
+    Args:
+        path: the file to write.
+        qpos: [T, 36] as for `render_frames`.
+        fps: frames of ``qpos`` per second.
+        reference_qpos: [T, 36] poses drawn as a ghost.
+        poses: moments on a contact sheet, evenly spread.
+        azimuth: camera's bearing, degrees.
+
+    Raises:
+        G1MimicError: if the ending is another one, a film is too long, or nothing can be drawn.
+    """
+    path = check_picture_path(path)
+    sheet = path.suffix.lower() == ".png"
+    if not sheet and len(qpos) / fps > LONGEST_FILM:
+        raise G1MimicError(
+            f"{len(qpos) / fps:.0f} s are too long for a film (at most {LONGEST_FILM:.0f} s); "
+            "take a part of it"
+        )
+    stride = max(1, round(fps / FILM_RATE))
+    count = len(qpos)
+    chosen = np.unique(np.linspace(0, count - 1, poses).astype(int)) if sheet else np.s_[::stride]
+    pictures = render_frames(
+        qpos[chosen],
+        reference_qpos=None if reference_qpos is None else reference_qpos[chosen],
+        size=(320, 360) if sheet else (640, 480),
+        azimuth=azimuth,
+    )
+    if sheet:
+        write_png(path, contact_sheet(pictures))
+    else:
+        write_video(path, pictures, fps / stride)
+
+
+def contact_sheet(pictures: np.ndarray, columns: int = 6) -> np.ndarray:
+    """Return pictures [T, H, W, 3] side by side, ``columns`` to a row, as one [H', W', 3]."""
+    count, height, width, channels = pictures.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    blank = np.full((rows * columns - count, height, width, channels), 255, pictures.dtype)
+    grid = np.concatenate([pictures, blank]).reshape(rows, columns, height, width, channels)
+    return np.asarray(grid.swapaxes(1, 2).reshape(rows * height, columns * width, channels))
 
 
 def _poses(qpos: np.ndarray, what: str) -> np.ndarray:
