@@ -18,110 +18,94 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
-from g1_mimic.errors import G1MimicError
-from g1_mimic.files import find_file, share_dir
+from g1_mimic.files import find_file
+from g1_mimic.nodes.launching import Arguments, declare, given_arguments, require_success
 from g1_mimic.policy.locate import default_policy
 from launch import LaunchContext, LaunchDescription
 
-BOTH, SIM, POLICY = ("mujoco_sim", "policy"), ("mujoco_sim",), ("policy",)
-
-# name: (which nodes get it, its type, description). Empty means: as in params_file.
-ARGUMENTS: dict[str, tuple[tuple[str, ...], type, str]] = {
-    "policy": (BOTH, str, "Policy file (ONNX), or the name of one that ships; "
+ARGUMENTS: Arguments = {
+    "policy": (str, "Policy file (ONNX), or the name of one that ships with the package; "
                "empty: the newest under ./runs, else the one that ships"),
-    "motion": (POLICY, str, "Name of the motion that the policy must track (a policy carries its "
-               "clip); empty: whatever it carries"),
-    "robot": (BOTH, str, "Robot profile, name or path; empty: the one the policy was trained with"),
-    "realtime_factor": (BOTH, float, "Simulated per wall second; 0: lock-step, as fast as possible "
-                        "and reproducible; empty: as in params_file (1.0)"),
-    "duration": (BOTH, float, "Seconds of tracking until everything ends; 0: for ever; "
+    "motion": (str, "Motion (name or file) that the policy must track: a policy carries its clip; "
+               "empty: whatever it carries"),
+    "robot": (str, "Robot profile (name or file); empty: the one the policy was trained with"),
+    "realtime_factor": (float, "Simulated per wall second; 0: lock-step, as fast as possible and "
+                        "reproducible; empty: as in params_file (1.0)"),
+    "duration": (float, "Seconds of tracking until everything ends; 0: for ever; "
                  "empty: as in params_file (0)"),
-    "seed": (BOTH, int, "Seed of start and sensor noise; empty: as in params_file (0)"),
-    "viewer": (SIM, bool, "Show MuJoCo's viewer (true or false); empty: as in params_file (false)"),
-    "report": (POLICY, str, "Where to write the JSON report at the end; empty: none"),
+    "seed": (int, "Seed of start and sensor noise; empty: as in params_file (0)"),
+    "viewer": (bool, "Show MuJoCo's viewer; empty: as in params_file (false)"),
+    "report": (str, "Where to write the JSON report at the end; empty: none"),
 }  # fmt: skip
-
-
-def convert(name: str, text: str, kind: type) -> Any:
-    """Return the value of a launch argument.
-
-    Raises:
-        G1MimicError: if ``text`` is no such value.
-    """
-    if kind is str:
-        return ParameterValue(text, value_type=str)
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise G1MimicError(f"{name}:={text} is neither true nor false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise G1MimicError(f"{name}:={text} is not a number") from None
+RECEIVERS = {
+    "mujoco_sim": ("policy", "robot", "realtime_factor", "duration", "seed", "viewer"),
+    "policy": ("policy", "motion", "robot", "realtime_factor", "duration", "seed", "report"),
+}
+"""Which arguments each node takes."""
+DEFAULT_PARAMETERS = "deploy_sim"
+PARTING_TIME = 3.0
+"""Time that a node has to end by itself once the other one has, s."""
 
 
 def nodes(context: LaunchContext) -> list[Any]:
     """Start both nodes with the arguments that were given."""
-    given = {name: LaunchConfiguration(name).perform(context).strip() for name in ARGUMENTS}
-    given["policy"] = given["policy"] or str(default_policy(Path("runs")))
-    parameters: dict[str, dict[str, Any]] = {name: {} for name in BOTH}
-    for name, (receivers, kind, _) in ARGUMENTS.items():
-        if given[name]:
-            for receiver in receivers:
-                parameters[receiver][name] = convert(name, given[name], kind)
-    params_file = LaunchConfiguration("params_file").perform(context)
-    path = find_file(params_file, subdirs=["config"], suffixes=[".yaml"], what="params_file")
+    given = given_arguments(context, ARGUMENTS)
+    if "policy" not in given:
+        given["policy"] = str(default_policy(Path("runs")))
+    file = LaunchConfiguration("params_file").perform(context).strip()
+    path = find_file(
+        file or DEFAULT_PARAMETERS, subdirs=["config"], suffixes=[".yaml"], what="params_file"
+    )
     actions: list[Any] = []
-    ended = watcher()
-    for name in BOTH:
-        # Name and namespace are given so that these parameters come after those of the file.
+    ended = when_ended()
+    for name, arguments in RECEIVERS.items():
+        # Name and namespace are given so that the arguments come after what the file says.
         node = Node(
             package="g1_mimic",
             executable=name,
             name=name,
             namespace="",
             output="both",
-            parameters=[str(path), parameters[name]],
+            emulate_tty=True,
+            parameters=[str(path), {key: given[key] for key in arguments if key in given}],
         )
-        watch = OnProcessExit(target_action=node, on_exit=ended)
-        actions += [RegisterEventHandler(watch), node]
+        handler = OnProcessExit(target_action=node, on_exit=ended)
+        actions += [RegisterEventHandler(handler), node]
     return actions
 
 
-def watcher() -> Callable[[ProcessExited, LaunchContext], list[Any]]:
+def when_ended() -> Callable[[ProcessExited, LaunchContext], list[Any]]:
     """Return what happens when a node has ended: a failed one fails the launch.
 
     When one has ended well the other follows by itself (after a run of limited duration, with its
     report written); if it does not, it is told to.
     """
-    running = set(BOTH)
+    ended: list[str] = []
 
-    def ended(event: ProcessExited, context: LaunchContext) -> list[Any]:
+    def handle(event: ProcessExited, context: LaunchContext) -> list[Any]:
+        require_success(event, context)
+        ended.append(event.process_name)
+        shutdown = EmitEvent(event=Shutdown(reason=f"{event.process_name} has ended"))
         if context.is_shutdown:
             return []
-        if event.returncode != 0:
-            raise RuntimeError(f"{event.process_name} failed with status {event.returncode}")
-        running.discard(event.process_name.rpartition("-")[0])
-        shutdown = EmitEvent(event=Shutdown(reason=f"{event.process_name} has ended"))
-        return [TimerAction(period=3.0, actions=[shutdown])] if running else [shutdown]
+        if len(ended) == len(RECEIVERS):
+            return [shutdown]
+        return [TimerAction(period=PARTING_TIME, actions=[shutdown])]
 
-    return ended
+    return handle
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes."""
     return LaunchDescription(
         [
-            *(
-                DeclareLaunchArgument(name, default_value="", description=description)
-                for name, (_, _, description) in ARGUMENTS.items()
-            ),
+            *declare(ARGUMENTS),
             DeclareLaunchArgument(
                 "params_file",
-                default_value=str(share_dir() / "config" / "deploy_sim.yaml"),
-                description="Parameters of both nodes (YAML); replaces the shipped file",
+                default_value="",
+                description="Parameters of both nodes (YAML); replaces the shipped "
+                "config/deploy_sim.yaml",
             ),
             OpaqueFunction(function=nodes),
         ]
