@@ -77,7 +77,7 @@ def test_a_lockstep_run_ends_by_itself_with_a_report(
 def test_the_newest_policy_of_the_runs_is_the_default(
     balancing_policy: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """Without policy:= the file exported last under ./runs is taken."""
+    """Without policy:= the newest of the runs is taken."""
     for number, name in enumerate(("old", "new")):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.files import find_file
+from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
@@ -11,14 +11,12 @@ DEFAULT_PROFILE = "g1_29dof"
 
 
 def load_policy(name: str) -> OnnxPolicy:
-    """Load a policy by path, or by name among the package's own (``models/policies``).
+    """Load a policy: a file, a run folder, or the name of one that ships with the package.
 
     Raises:
         G1MimicError: if there is none, or it is no valid policy.
     """
-    return OnnxPolicy.load(
-        find_file(name, subdirs=["models/policies"], suffixes=[".onnx"], what="policy")
-    )
+    return OnnxPolicy.load(find_policy(name))
 
 
 def profile_of(policy: OnnxPolicy, robot: str) -> RobotProfile:

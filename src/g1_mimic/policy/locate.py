@@ -1,27 +1,37 @@
-"""Which policy is meant when none is named. Light enough for a launch file."""
+"""Which policy file is meant. Light enough for a launch file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.files import share_dir
+from g1_mimic.files import find_file, share_dir
+from g1_mimic.learning.run_folder import POLICY_FILE
 
 
-def newest_policy(runs: Path) -> Path | None:
-    """Return the policy file written last in the training runs under ``runs``, if there is one."""
-    files = [path for path in runs.glob("**/*.onnx") if not path.name.startswith(".")]
-    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+def find_policy(name: str) -> Path:
+    """Return the ONNX file that ``name`` means: a file, a run folder, or a shipped policy.
+
+    Raises:
+        G1MimicError: if there is none.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / POLICY_FILE).is_file():
+            raise G1MimicError(f"run folder {name} has no {POLICY_FILE} yet")
+        return folder / POLICY_FILE
+    return find_file(name, subdirs=["models/policies"], suffixes=[".onnx"], what="policy")
 
 
 def default_policy(runs: Path) -> Path:
-    """Return the newest policy of the training runs, else the first that the package ships.
+    """Return the policy of the newest run under ``runs`` that has one, else the shipped one.
 
     Raises:
         G1MimicError: if there is neither.
     """
-    if newest := newest_policy(runs):
-        return newest
+    trained = list(runs.glob(f"*/{POLICY_FILE}"))
+    if trained:
+        return max(trained, key=lambda path: path.stat().st_mtime_ns)
     shipped = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
     if not shipped:
         raise G1MimicError(f"no policy in {runs.resolve()}, and none ships with the package: train")
