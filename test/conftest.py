@@ -85,3 +85,16 @@ def balancing_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("policy") / "balance.onnx"
     export_policy(path, actor, clip, metadata, clip.joint_pos)
     return path
+
+
+@pytest.fixture(scope="session")
+def opengl() -> None:
+    """Skips the test where nothing can be drawn."""
+    from g1_mimic.errors import G1MimicError
+    from g1_mimic.motion.formats import load_motion
+    from g1_mimic.robot.render import render_frames
+
+    try:
+        render_frames(load_motion("stand").qpos()[:1], size=(32, 32))
+    except G1MimicError as error:
+        pytest.skip(str(error))

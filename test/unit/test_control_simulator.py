@@ -35,8 +35,10 @@ def test_the_motors_damp_until_the_first_target_and_after_the_last(sim: Simulato
     for _ in range(3):
         sim.step()
         assert not sim.damped
+    trips = sim.watchdog_trips
     sim.step()
-    assert sim.damped
+    sim.step()
+    assert sim.damped and sim.watchdog_trips == trips + 1
     sim.set_target(HOLD)
     sim.step()
     assert not sim.damped

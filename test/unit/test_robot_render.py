@@ -23,15 +23,6 @@ def home() -> np.ndarray:
     return home_qpos(load_profile("g1_29dof"))
 
 
-@pytest.fixture(scope="module")
-def opengl(home: np.ndarray) -> None:
-    """Skip where there is no offscreen OpenGL."""
-    try:
-        render.render_frames(home[None], size=(32, 32))
-    except G1MimicError as error:
-        pytest.skip(str(error))
-
-
 def test_frames_show_the_robot_and_follow_it(opengl: None, home: np.ndarray) -> None:
     """The robot is in the middle of the picture wherever it walks, and its arm moves pixels."""
     away = home.copy()
