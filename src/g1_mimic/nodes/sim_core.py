@@ -99,6 +99,8 @@ class Simulator:
         """True after ``e_stop`` until ``reset``."""
         self.rejected = 0
         """Targets that no motor may get."""
+        self.watchdog_trips = 0
+        """How often the motors began to damp because no fresh target came."""
         self._profile = profile
         self._start = home_qpos(profile) if start_qpos is None else start_qpos
         self._rng = np.random.default_rng(seed)
@@ -170,6 +172,7 @@ class Simulator:
         """Advance by one state period."""
         stale = self._periods_since_target
         if stale is None or stale >= self._watchdog_periods:
+            self.watchdog_trips += stale is not None and not self.damped
             self._apply(self._damping_target)
         else:
             self._periods_since_target = stale + 1

@@ -282,6 +282,7 @@ class MujocoSim(Node):
             "simulated_s": sim.time_ns * 1e-9,
             "realtime_factor": self._params.settings.realtime_factor,
             "lost_real_time_s": self._lost,
+            "watchdog_trips": sim.watchdog_trips,
             "rejected_targets": sim.rejected,
             "hoisted": sim.hoisted,
             "paused": self._paused,
