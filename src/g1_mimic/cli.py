@@ -174,9 +174,10 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from g1_mimic.learning.rollout import evaluate_policy
+    from g1_mimic.policy.locate import find_policy
 
     result = evaluate_policy(
-        policy_file(args.policy),
+        find_policy(args.policy),
         robot=args.robot,
         episodes=args.episodes,
         seconds=args.seconds,
@@ -221,30 +222,14 @@ def _add_info(commands: Any) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
+    from g1_mimic.policy.locate import find_policy
     from g1_mimic.policy.runtime import policy_info
 
-    info = policy_info(policy_file(args.policy))
+    info = policy_info(find_policy(args.policy))
     if args.json:
         print(json.dumps(info, indent=2))
     else:
         _print_table(args.policy, info)
-
-
-def policy_file(name: str) -> Path:
-    """Return the ONNX file that ``name`` means: a file, a run folder, or a shipped policy.
-
-    Raises:
-        G1MimicError: if there is none.
-    """
-    from g1_mimic.files import find_file
-    from g1_mimic.learning.run_folder import POLICY_FILE
-
-    if Path(name).is_dir():
-        path = Path(name) / POLICY_FILE
-        if not path.is_file():
-            raise G1MimicError(f"{name} has no {POLICY_FILE} yet")
-        return path
-    return find_file(name, subdirs=("models/policies",), suffixes=(".onnx",), what="policy")
 
 
 # -- render ---------------------------------------------------------------------------------------

@@ -129,7 +129,9 @@ class TrackingEnv:
         self._contacts = contact_count_slice(self.model)
         self.soft_limits = profile.soft_limits()
         self.policy_size = observation_size(config.policy_observation)
-        self._critic_terms = config.policy_observation + config.critic_observation
+        self._critic_terms = tuple(
+            dict.fromkeys(config.policy_observation + config.critic_observation)
+        )
         self.critic_size = observation_size(self._critic_terms)
         n, joints = num_envs, len(JOINT_NAMES)
         self.frame = np.zeros(n, dtype=np.int64)

@@ -15,6 +15,7 @@ from g1_mimic.learning.evaluation import Act, Evaluation, evaluate
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
@@ -141,13 +142,12 @@ def render_source(source: str, output: Path, seconds: float, seed: int) -> str:
     Raises:
         G1MimicError: if the source is neither, or nothing can be drawn on this machine.
     """
-    from g1_mimic.cli import policy_file
     from g1_mimic.robot.render import check_picture_path, render_motion
 
     check_picture_path(output)
     reference = None
     if Path(source).is_dir() or source.endswith(".onnx"):
-        qpos, reference = film_policy(OnnxPolicy.load(policy_file(source)), seconds, seed)
+        qpos, reference = film_policy(OnnxPolicy.load(find_policy(source)), seconds, seed)
     else:
         qpos = load_motion(source).qpos()[: round(seconds * CONTROL_RATE)]
     render_motion(output, qpos, fps=CONTROL_RATE, reference_qpos=reference)
