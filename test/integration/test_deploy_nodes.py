@@ -237,8 +237,8 @@ def test_pause_is_no_fault_and_services_change_the_mode(watcher: Watcher, pair: 
 
 
 def test_a_state_without_a_joint_is_a_fault(watcher: Watcher, balancing_policy: Path) -> None:
-    """Joints are read by name: a missing one means damping, and is named."""
-    with running("policy", policy=balancing_policy, autostart=True):
+    """Joints are read by name: a missing one is named, means damping, and fails a limited run."""
+    with running("policy", policy=balancing_policy, autostart=True, duration=5.0) as policy:
         joints_out = watcher.node.create_publisher(JointState, "joint_states", STREAM_QOS)
         imu_out = watcher.node.create_publisher(Imu, "imu", STREAM_QOS)
         watcher.wait_for(lambda: imu_out.get_subscription_count() == 1, "policy node")
@@ -265,6 +265,8 @@ def test_a_state_without_a_joint_is_a_fault(watcher: Watcher, balancing_policy: 
             lambda: "'right_hip_roll_joint' is missing" in watcher.said("policy"), "fault"
         )
         assert watcher.modes[-1] == "damping"
+        watcher.wait_for(lambda: policy.poll() is not None, "end of the policy node")
+        assert policy.returncode == 1
 
 
 def test_targets_are_paired_with_the_gains_of_their_mode(
@@ -355,3 +357,25 @@ def test_a_lockstep_run_without_its_policy_node_fails(
             policy.kill()
         _, err = sim.communicate(timeout=WAIT)
         assert sim.returncode == 1 and "is the policy node running" in err
+
+
+def test_activation_is_refused_while_somebody_else_commands(
+    watcher: Watcher, balancing_policy: Path
+) -> None:
+    """Two writers on joint_targets would fight over the robot."""
+    other = watcher.node.create_publisher(JointState, "joint_targets", STREAM_QOS)
+    with running("policy", policy=balancing_policy):
+        assert watcher.transition(Transition.TRANSITION_CONFIGURE)
+        watcher.wait_for(lambda: watcher.said("policy") == "not active", "configured node")
+        assert not watcher.transition(Transition.TRANSITION_ACTIVATE)
+        watcher.node.destroy_publisher(other)
+        watcher.wait_for(lambda: watcher.transition(Transition.TRANSITION_ACTIVATE), "activation")
+        watcher.wait_for(lambda: watcher.said("policy").startswith("waiting for"), "waiting node")
+
+
+def test_a_bad_policy_leaves_a_managed_node_unconfigured(watcher: Watcher) -> None:
+    """Without autostart the node stays, and tells its manager that configuring failed."""
+    with running("policy", policy="/none.onnx") as policy:
+        assert not watcher.transition(Transition.TRANSITION_CONFIGURE)
+        watcher.wait_for(lambda: "not found" in watcher.said("policy"), "reason")
+        assert policy.poll() is None

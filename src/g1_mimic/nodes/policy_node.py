@@ -251,6 +251,7 @@ class PolicyNode(LifecycleNode):
                 self._report.add_tick(controller.tick)
                 self._publish_tick(controller.tick, state.stamp)
         self._report.fell |= controller.tilted
+        self._end_without_hope()
 
     def _repeat(self, state: RobotState) -> None:
         """Answer a state that was sent again: the first answer was lost, or the robot is paused."""
@@ -319,6 +320,17 @@ class PolicyNode(LifecycleNode):
         self._controller.fail(reason)
         if self._state is not None:
             self._send(self._controller.damping(self._state))
+        self._end_without_hope()
+
+    def _end_without_hope(self) -> None:
+        """End a run of limited duration that a fault kept from tracking: its end never comes."""
+        assert self._controller is not None
+        if (
+            self._settings.duration > 0.0
+            and self._end_ns is None
+            and self._controller.mode_state.fault
+        ):
+            self._finish(1)
 
     def _watch(self) -> None:
         """Watch the arrival of states by the wall clock."""
@@ -360,6 +372,8 @@ class PolicyNode(LifecycleNode):
             return ERROR, fault, figures
         if not self._active:
             return WARN, "not active", figures
+        if self._state is None:
+            return WARN, f"waiting for {' and '.join(self._collector.topics)}", figures
         level = OK if controller.mode is not Mode.DAMPING else WARN
         return level, controller.mode.value, figures
 

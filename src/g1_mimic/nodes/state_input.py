@@ -35,7 +35,7 @@ class StateCollector:
     """
 
     def __init__(self, odometry: bool) -> None:
-        self._topics = ("joint_states", "imu", "odom") if odometry else ("joint_states", "imu")
+        self.topics = ("joint_states", "imu", "odom") if odometry else ("joint_states", "imu")
         self._reader = JointReader("joint_states")
         self._parts: dict[int, _Parts] = {}
         self._last_stamp: int | None = None
@@ -55,7 +55,7 @@ class StateCollector:
             del self._parts[min(self._parts)]
         parts = self._parts.setdefault(stamp, _Parts())
         parts.messages[topic] = message
-        if len(parts.messages) < len(self._topics):
+        if len(parts.messages) < len(self.topics):
             return None
         self._last_stamp = stamp
         self._parts = {other: p for other, p in self._parts.items() if other > stamp}
