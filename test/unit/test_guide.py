@@ -17,7 +17,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import share_dir
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.experience_buffer import PrioritizedExperienceBuffer
-from g1_mimic.learning.trainer import resolve
+from g1_mimic.learning.experiment import resolve
 
 GUIDE = Path(__file__).resolve().parents[3] / "shared" / "GUIDE.md"
 

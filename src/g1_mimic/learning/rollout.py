@@ -169,9 +169,9 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
     """
     from g1_mimic.learning.checkpoint import load_checkpoint, newest_checkpoint
     from g1_mimic.learning.config import TrainConfig
+    from g1_mimic.learning.experiment import resolve
     from g1_mimic.learning.learner import Learner
     from g1_mimic.learning.run_folder import RunFolder
-    from g1_mimic.learning.trainer import resolve
     from g1_mimic.policy.export import export_tracking_policy
     from g1_mimic.robot.names import NUM_JOINTS
 

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +14,20 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from g1_mimic.envs.task import DEFAULT_PROFILE, Task
 from g1_mimic.envs.tracking_env import StepResult, TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.checkpoint import newest_checkpoint, prune, save_checkpoint
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.evaluation import Evaluation, evaluate
 from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
+from g1_mimic.learning.experiment import choose_device, resolve
 from g1_mimic.learning.learner import Learner
 from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.progress import Progress
 from g1_mimic.learning.run_folder import RunFolder
-from g1_mimic.motion.formats import load_motion
 from g1_mimic.policy.export import export_tracking_policy
-from g1_mimic.robot.profile import load_profile
 
 Request = tuple[Callable[[], Any], Future[Any]]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is; what the progress line shows."""
-
-    env_steps: int
-    total_env_steps: int
-    steps_per_s: float
-    remaining_s: float
-    metrics: dict[str, float]
-
-    def __str__(self) -> str:
-        share = 100.0 * self.env_steps / self.total_env_steps
-        parts = [
-            f"{self.env_steps}/{self.total_env_steps} steps ({share:.0f}%)",
-            f"{self.steps_per_s:.0f} steps/s",
-        ]
-        shown = {
-            "train/return": "return {:.2f}",
-            "train/episode_s": "episode {:.1f} s",
-            "eval/survival": "eval survival {:.0%}",
-            "eval/score": "score {:.2f}",
-        }
-        parts += [text.format(self.metrics[k]) for k, text in shown.items() if k in self.metrics]
-        if np.isfinite(self.remaining_s):
-            minutes, seconds = divmod(round(self.remaining_s), 60)
-            parts.append(f"{minutes}:{seconds:02d} left")
-        return " | ".join(parts)
 
 
 class Trainer:
@@ -419,39 +388,3 @@ class Trainer:
                 future.set_result(function())
             except Exception as error:  # it belongs to the caller, training goes on
                 future.set_exception(error)
-
-
-def resolve(config: TrainConfig) -> tuple[TrainConfig, Any, Any, Any]:
-    """Return the settings after the task file, the robot, the clip and the environment's settings.
-
-    Raises:
-        G1MimicError: if a file is missing or does not fit.
-    """
-    if not config.task:
-        clip = load_motion(config.motion)
-        return config, load_profile(config.robot or DEFAULT_PROFILE), clip, config.env
-    task = Task(config.task)
-    changes: dict[str, Any] = {}
-    if (adaptive := task.config.adaptive_sampling) is not None:
-        replay = {k: getattr(adaptive, k) for k in ("alpha", "beta", "beta_increment", "epsilon")}
-        changes["sampling"] = "per" if adaptive.enabled else "uniform"
-        changes["replay"] = config.replay.model_copy(update=replay)
-    config = config.model_copy(update=changes)
-    return config, task.profile(), task.clip(), task.env_config(config.env)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device: ``auto`` is the first CUDA device, else the CPU.
-
-    Raises:
-        G1MimicError: if the device does not exist.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise G1MimicError(f"device '{name}' is not one: use auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise G1MimicError(f"device '{name}' asked for, but CUDA is not available; use cpu")
-    return device
