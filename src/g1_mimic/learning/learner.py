@@ -26,6 +26,8 @@ class LearnerConfig(Settings):
     actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
     critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
     learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
+    final_learning_rate: float = Field(0.1, gt=0, le=1)
+    """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
     weight_decay: float = Field(1e-3, ge=0)
     grad_clip: float = Field(10.0, gt=0)
     gamma: float = Field(0.99, ge=0, lt=1)
@@ -223,8 +225,11 @@ class Learner:
             "alpha": alpha,
         }
 
-    def set_learning_rate(self, rate: float) -> None:
-        """Change the learning rate of all optimisers."""
+    def schedule(self, config: LearnerConfig, progress: float) -> None:
+        """Set the learning rate of all optimisers for the fraction ``progress`` of the run."""
+        remaining = 1.0 - min(progress, 1.0)
+        factor = config.final_learning_rate + (1.0 - config.final_learning_rate) * remaining
+        rate = config.learning_rate * factor
         for optimizer in (self.actor_optimizer, self.critic_optimizer, self.alpha_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -158,6 +158,7 @@ class Trainer:
         actions = self.learner.explore(obs[:, : self.env.policy_size])
         future = pool.submit(self.env.step, actions.cpu().numpy())
         if self.env_steps >= config.warmup_env_steps:
+            self.learner.schedule(config.learner, self.env_steps / config.total_env_steps)
             for _ in range(config.updates_per_step):
                 self._update()
         result = future.result()
@@ -345,7 +346,6 @@ class Trainer:
     def apply(self, config: TrainConfig) -> None:
         """Take over changed live settings; call it in the training thread (see `call`)."""
         self.config = config
-        self.learner.set_learning_rate(config.learner.learning_rate)
 
     def stop(self) -> None:
         """Ask `run` to save and return after the present step."""
