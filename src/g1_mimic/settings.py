@@ -32,21 +32,25 @@ class Settings(BaseModel):
     )
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path, *, as_json: bool | None = None) -> dict[str, Any]:
     """Read a YAML or JSON file whose top level is a mapping.
+
+    Args:
+        path: the file.
+        as_json: whether it is JSON; by default its suffix says so.
 
     Raises:
         G1MimicError: if the file is missing, not readable or not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
+        if path.suffix == ".json" if as_json is None else as_json:
             data = json.loads(text, object_pairs_hook=_without_duplicates)
         else:
             data = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
     except OSError as error:
         raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
         raise G1MimicError(f"{path} is not valid {path.suffix.lstrip('.')}: {detail}") from error
     if not isinstance(data, dict):

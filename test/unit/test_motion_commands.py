@@ -82,10 +82,10 @@ def test_shipped_clips_are_what_make_makes(tmp_path: Path, repository: Path) -> 
     [
         (["info", "nosuch"], "motion 'nosuch' not found; the package offers: stand, walk"),
         (["info", "walk", "--fps", "-5"], "must be above 0, not -5"),
-        (["info", "walk", "--quat-order", "xyzw"], "for CSV only"),
-        (["make", "walk", "--out", "x.csv"], "written as .json or .npz"),
+        (["info", "walk", "--quat-order", "xyzw"], "--quat-order is for files that do not say it"),
+        (["make", "walk", "--out", "x.bvh"], "written as .json, .npz, .csv"),
         (["make", "walk", "--out", "x.json", "--speed", "3"], "speed is 3"),
-        (["convert", "walk", "x.bvh"], "written as .json or .npz"),
+        (["convert", "walk", "x.bvh"], "written as .json, .npz, .csv"),
         (["convert", "walk", "x.npz", "--frames", "many"], "--frames is FIRST:LAST, not 'many'"),
         (["convert", "walk", "x.npz", "--frames", "7:8"], "keeps 1 of 495 frames"),
         (["show", "walk", "x.txt"], "pictures end in .png"),

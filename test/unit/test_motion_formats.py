@@ -331,8 +331,8 @@ def test_unknown_endings_are_refused(clip: MotionClip, tmp_path: Path) -> None:
     (tmp_path / "a.bvh").write_text("HIERARCHY")
     with pytest.raises(G1MimicError, match=r"\.json, \.npz, \.csv"):
         load_motion(tmp_path / "a.bvh")
-    with pytest.raises(G1MimicError, match=r"written as \.json or \.npz"):
-        save_motion(clip, tmp_path / "a.csv")
+    with pytest.raises(G1MimicError, match=r"written as \.json, \.npz, \.csv"):
+        save_motion(clip, tmp_path / "a.bvh")
 
 
 def ramp(fps: float, frames: int, looped: bool = False) -> Trajectory:

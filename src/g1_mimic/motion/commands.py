@@ -44,12 +44,12 @@ def _add_info(commands: Any) -> None:
 def _add_convert(commands: Any) -> None:
     parser = commands.add_parser(
         "convert",
-        help="convert a clip to .npz (exchange) or .json (readable)",
+        help="convert a clip to .npz (exchange), .csv or .json (readable)",
         description="Read a clip, resample it, recompute all velocities, and write it as .npz "
-        "(BeyondMimic's layout with names) or .json (readable).",
+        "(BeyondMimic's layout with names), .csv (36 columns, names in comments) or .json.",
     )
     _add_source(parser)
-    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz or .json")
+    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz, .csv, .json")
     parser.add_argument("--name", help="name of the clip (default: the file's)")
     parser.add_argument(
         "--frames",
@@ -61,6 +61,12 @@ def _add_convert(commands: Any) -> None:
         choices=("mjcf", "isaac"),
         default="mjcf",
         help="joint and body order in an .npz: mjcf (mjlab) or isaac (BeyondMimic) (%(default)s)",
+    )
+    parser.add_argument(
+        "--csv-quat-order",
+        choices=("xyzw", "wxyz"),
+        default="xyzw",
+        help="quaternion columns in a .csv: xyzw (LAFAN1) or wxyz (ProtoMotions) (%(default)s)",
     )
     parser.set_defaults(run=_convert)
 
@@ -129,15 +135,27 @@ def _add_show(commands: Any) -> None:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("motion", help="path of a .json, .npz or .csv, or a clip of the package")
+    parser.add_argument(
+        "motion",
+        help="path of a .json, .npz, .csv, .pkl or SONIC folder (FILE.pkl#KEY: one of several), "
+        "or a clip of the package",
+    )
     parser.add_argument(
         "--fps", type=float, default=50.0, help="resample to this rate, Hz; 0 keeps (%(default)s)"
     )
-    parser.add_argument("--source-fps", type=float, help="frame rate of a .csv (30)")
+    parser.add_argument("--source-fps", type=float, help="frame rate of a file without one")
+    parser.add_argument(
+        "--format", help="json, npz, csv, pkl, gmr, asap, mimickit, sonic (told from the content)"
+    )
     parser.add_argument(
         "--quat-order",
         choices=("xyzw", "wxyz"),
-        help="quaternion columns of a .csv (told from the motion)",
+        help="quaternion columns of a file without names (told from the motion)",
+    )
+    parser.add_argument(
+        "--joints",
+        choices=("mjcf", "isaac"),
+        help="joint order of a file without names (told from the motion)",
     )
 
 
@@ -151,34 +169,29 @@ def _numbers(parser: argparse.ArgumentParser, options: dict[str, tuple[float, st
     ]
 
 
+def _told(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the user told of the source, as keywords of ``load_motion``."""
+    told = {name: getattr(args, name) for name in ("source_fps", "format", "quat_order", "joints")}
+    return {"fps": args.fps or None, **told}
+
+
 def _load(args: argparse.Namespace) -> MotionClip:
     from g1_mimic.motion.formats import load_motion
 
-    return load_motion(
-        args.motion,
-        fps=args.fps or None,
-        source_fps=args.source_fps,
-        quat_order=args.quat_order,
-    )
+    return load_motion(args.motion, **_told(args))
 
 
 def _info(args: argparse.Namespace) -> int:
     from g1_mimic.motion.formats import inspect_motion
     from g1_mimic.robot.profile import load_profile
 
-    _, report = inspect_motion(
-        args.motion,
-        fps=args.fps or None,
-        profile=load_profile(args.robot),
-        source_fps=args.source_fps,
-        quat_order=args.quat_order,
-    )
+    _, report = inspect_motion(args.motion, profile=load_profile(args.robot), **_told(args))
     print(json.dumps(asdict(report), indent=2) if args.json else report)
     return 1 if report.errors else 0
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from g1_mimic.motion.formats import require_writable, save_motion, save_npz
+    from g1_mimic.motion.formats import require_writable, save_csv, save_motion, save_npz
 
     require_writable(args.output)
     clip = replace(_load(args), name=args.name or args.output.stem)
@@ -186,6 +199,8 @@ def _convert(args: argparse.Namespace) -> int:
         clip = _cut(clip, args.frames)
     if args.output.suffix.lower() == ".npz":
         save_npz(clip, args.output, order=args.order)
+    elif args.output.suffix.lower() == ".csv":
+        save_csv(clip, args.output, quat_order=args.csv_quat_order)
     else:
         save_motion(clip, args.output)
     _tell(clip, args.output)

@@ -1,82 +1,130 @@
 """36-column CSV: the layout of the LAFAN1 clips retargeted to the G1, and of its descendants.
 
-A row is a frame: ``x y z`` (m), the root's quaternion, 29 joint angles (rad) in ``JOINT_NAMES``
-order. The frame rate is not in the file (30 by convention), and neither is the order of the
-quaternion: LAFAN1 files have x y z w, ProtoMotions' have w x y z.
+A row is a frame: ``x y z`` (m), the root's quaternion, 29 joint angles (rad), by convention in
+``JOINT_NAMES`` order. Neither the frame rate (30 by convention) nor the order of the quaternion is
+in the file: LAFAN1 files have x y z w, ProtoMotions' have w x y z. The CSVs that this package
+writes say both in comment lines, which other readers skip.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion.kinematics import forward_kinematics
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
-from g1_mimic.motion.trajectory import Trajectory
-from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
+from g1_mimic.files import atomic_write_text
+from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.joints import to_joint_order
+from g1_mimic.motion.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz, settle_orders
+from g1_mimic.motion.trajectory import MAX_FRAMES, Trajectory
+from g1_mimic.robot.names import NUM_JOINTS
 
 DEFAULT_FPS = 30.0
-QUAT_ORDERS = ("xyzw", "wxyz")
 _COLUMNS = 7 + NUM_JOINTS
-# A standing, walking or dancing root keeps its z axis within about 45° of the world's on average.
-_UPRIGHT = 0.7
-# A foot that carries the robot hardly slips; read wrongly, the root turns against the legs.
-_SLIP_RATIO = 3.0
-_SLIP_MARGIN = 0.02  # m/s
+_HEAD = "# g1_mimic.motion "
+_ROOT = {"xyzw": "x,y,z,qx,qy,qz,qw", "wxyz": "x,y,z,qw,qx,qy,qz"}
+_MAX_BYTES = 1 << 29
 
 
-def read_csv(path: Path, fps: float | None = None, quat_order: str | None = None) -> Trajectory:
+def read_csv(path: Path, options: ReadOptions) -> Trajectory:
     """Read a 36-column CSV.
 
     Args:
         path: the file; empty lines and lines that start with ``#`` are skipped.
-        fps: its frame rate; 30 by default.
-        quat_order: ``xyzw`` or ``wxyz``; by default the order is told from the motion.
+        options: its frame rate (30 by default), the order of the quaternion and of the joints
+            (told from the motion by default).
 
     Raises:
-        G1MimicError: naming the line that is wrong; or if the order of the quaternion is not
-            given and cannot be told.
+        G1MimicError: naming the line that is wrong; or if an order is not given and cannot be
+            told.
     """
-    rows = []
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip() and not line.startswith("#"):
-                    rows.append(_parse_line(path, number, line))
-    except (OSError, UnicodeDecodeError) as error:
-        raise G1MimicError(f"cannot read {path}: {error}") from error
-    if not rows:
-        raise G1MimicError(f"{path} holds no frames")
-    table = np.array(rows)
-    note = f"quaternion read as {quat_order}, as told"
-    if quat_order is None:
-        quat_order, note = _detect_order(path, table)
+    lines = read_lines(path)
+    head = _read_head(path, lines)
+    table = parse_table(path, lines, _COLUMNS, "x y z, quaternion, 29 joint angles")
+    if head:
+        options.refuse(path, "source_fps", "quat_order", "joints")
+        order = head["quat_order"]
+        quat = quat_to_wxyz(table[:, 3:7], order)
+        joints = to_joint_order(table[:, 7:], head["columns"].split(",")[7:], str(path))
+        notes: tuple[str, ...] = ()
+    else:
+        quat, joints, notes = settle_orders(
+            str(path), table[:, :3], table[:, 3:7], table[:, 7:], options
+        )
+    fps = head.get("fps") or options.source_fps
     return Trajectory(
-        name=path.stem,
-        fps=DEFAULT_FPS if fps is None else fps,
+        name=head.get("name", path.stem),
+        fps=DEFAULT_FPS if fps is None else float(fps),
         root_pos=table[:, :3],
-        root_quat=_quat(table, quat_order),
-        joint_pos=table[:, 7:],
-        notes=(note,),
+        root_quat=quat,
+        joint_pos=joints,
+        looped=head.get("looped") == "true",
+        notes=notes,
     )
 
 
-def _parse_line(path: Path, number: int, line: str) -> list[float]:
-    parts = line.split(",")
-    if len(parts) != _COLUMNS:
-        raise G1MimicError(
-            f"{path}, line {number}: {len(parts)} columns, expected {_COLUMNS} "
-            "(x y z, quaternion, 29 joint angles)"
-        )
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file.
+
+    Raises:
+        G1MimicError: if it cannot be read, or is too large to be a motion.
+    """
     try:
-        return [float(part) for part in parts]
+        if path.stat().st_size > _MAX_BYTES:
+            raise G1MimicError(f"{path} has more than {_MAX_BYTES >> 20} MB: no motion is so long")
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise G1MimicError(f"cannot read {path}: {detail}") from error
+
+
+def parse_table(
+    path: Path, lines: Sequence[str], columns: int | None, meaning: str, *, header: bool = False
+) -> np.ndarray:
+    """Return the numbers [T, columns] of comma-separated lines.
+
+    Args:
+        path: the file, for messages.
+        lines: its lines; empty ones and those that start with ``#`` are skipped.
+        columns: how many there must be; None: as many as in the first row.
+        meaning: of the columns, for messages.
+        header: whether the first row may hold names instead of numbers.
+
+    Raises:
+        G1MimicError: naming the line and column that is wrong.
+    """
+    rows = [
+        (number, line)
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if header and rows and not _is_number(rows[0][1].split(",")[0]):
+        rows = rows[1:]
+    if not rows:
+        raise G1MimicError(f"{path} holds no frames")
+    if len(rows) > MAX_FRAMES:
+        raise G1MimicError(f"{path} has {len(rows)} frames; at most {MAX_FRAMES} are read")
+    columns = columns or rows[0][1].count(",") + 1
+    for number, line in rows:
+        if line.count(",") != columns - 1:
+            raise G1MimicError(
+                f"{path}, line {number}: {line.count(',') + 1} columns, expected {columns} "
+                f"({meaning})"
+            )
+    try:
+        values = [float(part) for part in ",".join(line for _, line in rows).split(",")]
     except ValueError:
-        column = next(i for i, part in enumerate(parts) if not _is_number(part))
-        raise G1MimicError(
-            f"{path}, line {number}, column {column + 1}: '{parts[column].strip()}' is no number"
-        ) from None
+        for number, line in rows:
+            for column, part in enumerate(line.split(","), start=1):
+                if not _is_number(part):
+                    shown = part.strip()[:40]
+                    raise G1MimicError(
+                        f"{path}, line {number}, column {column}: {shown!r} is no number"
+                    ) from None
+        raise
+    return np.array(values).reshape(len(rows), columns)
 
 
 def _is_number(text: str) -> bool:
@@ -87,44 +135,42 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _quat(table: np.ndarray, order: str) -> np.ndarray:
-    """Return the root's quaternions [T, 4] w x y z."""
-    return table[:, 3:7] if order == "wxyz" else table[:, [6, 3, 4, 5]]
+def _read_head(path: Path, lines: Sequence[str]) -> dict[str, str]:
+    """Return what the comment lines of a CSV of this package say; empty for others' files."""
+    if len(lines) < 2 or not lines[0].startswith(_HEAD):
+        return {}
+    head = dict(part.split("=", 1) for part in lines[0][len(_HEAD) :].split(";") if "=" in part)
+    head["columns"] = lines[1].lstrip("# ").strip()
+    expected = _ROOT.get(head.get("quat_order", ""), "none")
+    if (
+        not _is_number(head.get("fps", ""))
+        or not head["columns"].startswith(expected + ",")
+        or len(head["columns"].split(",")) != _COLUMNS
+    ):
+        raise G1MimicError(f"{path}: the comment lines at the top are damaged; repair or remove")
+    return head
 
 
-def _detect_order(path: Path, table: np.ndarray) -> tuple[str, str]:
-    """Return the order of the quaternion's columns and a note on how it was told.
+def save_csv(clip: MotionClip, path: Path, *, quat_order: str = "xyzw") -> None:
+    """Write ``clip`` as 36 columns with frame rate, loop flag and names in comment lines.
 
-    The root must stay upright. An x y z w file that heads along x stays so under both readings
-    (the wrong one is turned about z by half a turn); there the lower foot must slip much less
-    under one reading than under the other.
+    Args:
+        clip: the clip.
+        path: the file.
+        quat_order: ``xyzw`` (LAFAN1) or ``wxyz`` (ProtoMotions).
+
+    Raises:
+        G1MimicError: if the order is not known or the file cannot be written.
     """
-    quat = {order: _quat(table, order) for order in QUAT_ORDERS}
-    # z component of the root's z axis in the world: 1 is upright.
-    up = {o: float(np.mean(1.0 - 2.0 * (q[:, 1] ** 2 + q[:, 2] ** 2))) for o, q in quat.items()}
-    upright = [order for order in QUAT_ORDERS if up[order] >= _UPRIGHT]
-    if len(upright) == 1:
-        return upright[0], f"quaternion read as {upright[0]}: the root is upright only so"
-    found = f"upright {up['xyzw']:.2f} as xyzw, {up['wxyz']:.2f} as wxyz"
-    if len(upright) == 2 and len(table) > 1:
-        slip = {order: _slip(table, q) for order, q in quat.items()}
-        best, other = sorted(QUAT_ORDERS, key=lambda order: slip[order])
-        if slip[other] > max(_SLIP_RATIO * slip[best], slip[best] + _SLIP_MARGIN):
-            return best, (
-                f"quaternion read as {best}: the lower foot slips {slip[best]:.2f} m/s so, "
-                f"{slip[other]:.2f} m/s otherwise"
-            )
-        found += f"; the feet slip {slip['xyzw']:.2f} and {slip['wxyz']:.2f} m/s"
-    raise G1MimicError(
-        f"{path}: cannot tell whether the quaternion is x y z w or w x y z ({found}); say it "
-        "(quat_order, --quat-order)"
-    )
-
-
-def _slip(table: np.ndarray, quat: np.ndarray) -> float:
-    """Return the mean speed (m/s at 30 frames per second) of whichever foot is lower."""
-    pos, _ = forward_kinematics(table[:, :3], quat, table[:, 7:])
-    feet = pos[:, [BODY_NAMES.index(name) for name in FOOT_BODY_NAMES]]
-    speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * DEFAULT_FPS
-    lower = feet[1:, :, 2].argmin(axis=1)
-    return float(speed[np.arange(len(speed)), lower].mean())
+    if quat_order not in QUAT_ORDERS:
+        raise G1MimicError(f"quat_order is {' or '.join(QUAT_ORDERS)}, not '{quat_order}'")
+    table = clip.qpos()
+    if quat_order == "xyzw":
+        table[:, 3:7] = table[:, [4, 5, 6, 3]]
+    name = clip.name.replace(";", " ")
+    head = f"{_HEAD}fps={clip.fps!r};quat_order={quat_order};"
+    head += f"looped={str(clip.looped).lower()};name={name}"
+    names = f"# {_ROOT[quat_order]},{','.join(clip.joint_names)}"
+    # Adding 0.0 turns -0.0 into 0.0.
+    rows = (",".join(f"{v:.9g}" for v in row) for row in (np.round(table, 9) + 0.0).tolist())
+    atomic_write_text(path, "\n".join([head, names, *rows]) + "\n")

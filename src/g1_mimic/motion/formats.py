@@ -1,20 +1,26 @@
-"""Motion files by suffix: one reader and at most one writer per format."""
+"""Motion files by what they contain: one reader and at most one writer per format."""
 
 from __future__ import annotations
 
 import logging
 import os
+import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.csv_format import QUAT_ORDERS, read_csv
+from g1_mimic.motion.csv_format import read_csv, save_csv
 from g1_mimic.motion.json_format import read_json, save_json
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.npz_format import read_npz, save_npz
+from g1_mimic.motion.orders import ReadOptions
+from g1_mimic.motion.pickle_format import read_pickle
+from g1_mimic.motion.sonic_format import FILES as SONIC_FILES
+from g1_mimic.motion.sonic_format import read_sonic
 from g1_mimic.motion.trajectory import Trajectory, resample
 from g1_mimic.motion.validate import MotionReport, validate_clip
 
@@ -22,10 +28,12 @@ if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
 __all__ = [
+    "FORMATS",
     "inspect_motion",
     "load_motion",
     "read_trajectory",
     "require_writable",
+    "save_csv",
     "save_json",
     "save_motion",
     "save_npz",
@@ -36,39 +44,142 @@ _LOG = logging.getLogger(__name__)
 CONTROL_RATE = 50.0
 """Hz: the rate of policies, to which clips are resampled by default."""
 
-READERS: dict[str, Callable[..., Trajectory]] = {
-    ".json": read_json,
-    ".npz": read_npz,
-    ".csv": read_csv,
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of motion file."""
+
+    read: Callable[[Path, ReadOptions], Trajectory]
+    title: str
+
+
+FORMATS: dict[str, Format] = {
+    "json": Format(read_json, "JSON of this package"),
+    "npz": Format(read_npz, "npz in BeyondMimic's layout"),
+    "csv": Format(read_csv, "36-column CSV"),
+    "pkl": Format(read_pickle, "pickle"),
+    "gmr": Format(read_pickle, "pickle of GMR"),
+    "asap": Format(read_pickle, "pickle of ASAP or PBHC"),
+    "mimickit": Format(read_pickle, "pickle of MimicKit"),
+    "sonic": Format(read_sonic, "folder of SONIC's CSVs"),
 }
-"""Every reader takes a path; what only the CSV needs (frame rate, quaternion) is in its options."""
+"""By the names under which users tell them."""
 
-WRITERS: dict[str, Callable[[MotionClip, Path], None]] = {".json": save_json, ".npz": save_npz}
+_SUFFIXES = (".json", ".npz", ".csv", ".pkl")
+_HEAD_BYTES = 4096
+
+WRITERS: dict[str, Callable[[MotionClip, Path], None]] = {
+    ".json": save_json,
+    ".npz": save_npz,
+    ".csv": save_csv,
+}
 
 
-def read_trajectory(
-    path: Path, *, source_fps: float | None = None, quat_order: str | None = None
-) -> Trajectory:
+def detect_format(path: Path) -> tuple[str, str]:
+    """Return the format of a motion file and by what it was recognised.
+
+    The first bytes decide; the suffix only where they say nothing (then the reader of that suffix
+    says what is wrong).
+
+    Raises:
+        G1MimicError: if the file cannot be read or is of no known format.
+    """
+    if path.is_dir():
+        return "sonic", "a folder"
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError as error:
+        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+    if head.startswith(b"PK\x03\x04"):
+        return "npz", _of_zip(path)
+    if head[:1] in (b"\x80", b"\x78") or head[:2] == b"\x1f\x8b" or _is_text_pickle(head):
+        return "pkl", "the first bytes"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"{"):
+        return "json", "the first bytes"
+    if text[:1] in b"0123456789+-.#" and b"," in text:
+        return "csv", "the first line"
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES:
+        return suffix[1:], "the suffix alone"
+    raise G1MimicError(f"{path}: motion files are {', '.join(_SUFFIXES)} or a folder of SONIC's")
+
+
+def _is_text_pickle(head: bytes) -> bool:
+    """Protocols 0 and 1 begin with the opcode of a dictionary, list or global, not with numbers."""
+    return head[:1] in (b"(", b"}", b"]") or head.startswith(b"ccollections\n")
+
+
+def _of_zip(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return "the first bytes"  # the reader says what is damaged
+    if any(name.endswith("data.pkl") for name in names):
+        raise G1MimicError(
+            f"{path} is a file of torch (ProtoMotions?), which is not read; export it as CSV or npz"
+        )
+    if {"poses.npy", "trans.npy"} <= set(names):
+        raise G1MimicError(
+            f"{path} holds a human's motion (AMASS, SMPL); retarget it to the G1 first, e.g. with "
+            "GMR"
+        )
+    return "the first bytes"
+
+
+def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str | None]:
+    """Return the path of a motion and, of ``file.pkl#key``, the key."""
+    text = os.path.expanduser(os.fspath(name))
+    folders = [root / text for root in (beside, Path.cwd()) if root is not None]
+    for folder in folders:
+        if (folder / SONIC_FILES[0]).is_file():
+            return folder, None
+
+    def find(what: str) -> Path:
+        return find_file(
+            what, subdirs=["models/motions"], suffixes=_SUFFIXES, beside=beside, what="motion"
+        )
+
+    try:
+        return find(text), None
+    except G1MimicError:
+        file, hash_sign, key = text.rpartition("#")
+        if hash_sign:
+            return find(file), key
+        for folder in folders:
+            if text and folder.is_dir():
+                return folder, None
+        raise
+
+
+def read_trajectory(path: Path, options: ReadOptions | None = None) -> Trajectory:
     """Read what a motion file holds, at the file's own rate.
 
     Args:
-        path: a file whose suffix is in ``READERS``.
-        source_fps: frame rate of a file that does not hold one (CSV).
-        quat_order: ``xyzw`` or ``wxyz``, for a file that does not say (CSV).
+        path: a file, or a folder of SONIC's.
+        options: what the file does not say itself.
 
     Raises:
         G1MimicError: one line naming what is wrong in the file and where.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise G1MimicError(f"{path}: motion files end in {', '.join(READERS)}")
-    if quat_order is not None and quat_order not in QUAT_ORDERS:
-        raise G1MimicError(f"quat_order is {' or '.join(QUAT_ORDERS)}, not '{quat_order}'")
-    if reader is read_csv:
-        return read_csv(path, source_fps, quat_order)
-    if source_fps is not None or quat_order is not None:
-        raise G1MimicError(f"{path}: the frame rate and quaternion order are told for CSV only")
-    return reader(path)
+    return _read(path, options or ReadOptions())[0]
+
+
+def _read(path: Path, options: ReadOptions) -> tuple[Trajectory, str]:
+    """Return the trajectory, and how the format was recognised."""
+    if options.format is None:
+        kind, how = detect_format(path)
+    elif options.format in FORMATS:
+        kind, how = options.format, "as told"
+    else:
+        raise G1MimicError(f"format is one of {', '.join(FORMATS)}, not '{options.format}'")
+    if options.key is not None and FORMATS[kind].read is not read_pickle:
+        raise G1MimicError(f"{path}: only a pickle holds several motions; leave '#{options.key}'")
+    if path.is_dir() != (kind == "sonic"):
+        raise G1MimicError(f"{path} is {'a' if path.is_dir() else 'no'} folder: not a {kind}")
+    return FORMATS[kind].read(path, options), f"{FORMATS[kind].title}, by {how}"
 
 
 def inspect_motion(
@@ -78,6 +189,8 @@ def inspect_motion(
     profile: RobotProfile | None = None,
     source_fps: float | None = None,
     quat_order: str | None = None,
+    joints: str | None = None,
+    format: str | None = None,
     beside: Path | None = None,
 ) -> tuple[MotionClip, MotionReport]:
     """Return a clip and what is to be said about it; arguments as in ``load_motion``.
@@ -86,14 +199,13 @@ def inspect_motion(
         G1MimicError: if the file is missing or cannot be read as a clip. A clip that the robot
             could not show is returned, with errors in the report.
     """
-    path = find_file(
-        name_or_path, subdirs=["models/motions"], suffixes=READERS, beside=beside, what="motion"
-    )
-    trajectory = read_trajectory(path, source_fps=source_fps, quat_order=quat_order)
+    path, key = _find(name_or_path, beside)
+    trajectory, how = _read(path, ReadOptions(format, source_fps, quat_order, joints, key))
     if fps is not None:
         trajectory = resample(trajectory, fps)
     clip = complete_trajectory(trajectory)
-    return clip, validate_clip(clip, profile)
+    report = validate_clip(clip, profile)
+    return clip, replace(report, figures={"format": how, **report.figures})
 
 
 def load_motion(
@@ -103,16 +215,21 @@ def load_motion(
     profile: RobotProfile | None = None,
     source_fps: float | None = None,
     quat_order: str | None = None,
+    joints: str | None = None,
+    format: str | None = None,
     beside: Path | None = None,
 ) -> MotionClip:
     """Find, read, check, resample and complete a motion clip.
 
     Args:
-        name_or_path: a path, or the name of one of the package's clips (``walk``).
+        name_or_path: a path, or the name of one of the package's clips (``walk``);
+            ``file.pkl#key`` names one of several motions in a file.
         fps: the frame rate of the result; None keeps the file's.
         profile: the robot whose limits the clip is checked against; the hardware's by default.
-        source_fps: frame rate of a file that does not hold one (CSV); 30 by default.
-        quat_order: ``xyzw`` or ``wxyz`` for a CSV in which it cannot be told.
+        source_fps: frame rate of a file that does not hold one (CSV: 30 by default; SONIC: 50).
+        quat_order: ``xyzw`` or ``wxyz`` for a file in which it cannot be told.
+        joints: ``mjcf`` or ``isaac`` order of joints without names in which it cannot be told.
+        format: one of ``FORMATS``; told from the content by default.
         beside: a folder that relative paths are tried against first.
 
     Raises:
@@ -125,6 +242,8 @@ def load_motion(
         profile=profile,
         source_fps=source_fps,
         quat_order=quat_order,
+        joints=joints,
+        format=format,
         beside=beside,
     )
     if report.errors:
@@ -142,7 +261,7 @@ def require_writable(path: Path) -> None:
     For those who are about to spend time on a clip before they save it.
     """
     if path.suffix.lower() not in WRITERS:
-        raise G1MimicError(f"{path}: motions are written as {' or '.join(WRITERS)}")
+        raise G1MimicError(f"{path}: motions are written as {', '.join(WRITERS)}")
 
 
 def save_motion(clip: MotionClip, path: Path) -> None:

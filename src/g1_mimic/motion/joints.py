@@ -22,6 +22,13 @@ ISAAC_JOINT_NAMES: tuple[str, ...] = tuple(JOINT_NAMES[i] for i in _ISAAC_TO_MJC
 ISAAC_BODY_NAMES: tuple[str, ...] = (BODY_NAMES[0], *(BODY_NAMES[i + 1] for i in _ISAAC_TO_MJCF))
 """The 30 bodies as Isaac Lab orders them."""
 
+JOINT_ORDERS: dict[str, tuple[str, ...]] = {"mjcf": JOINT_NAMES, "isaac": ISAAC_JOINT_NAMES}
+BODY_ORDERS: dict[str, tuple[str, ...]] = {"mjcf": BODY_NAMES, "isaac": ISAAC_BODY_NAMES}
+"""The orders that files without names may have, by the names under which users tell them."""
+
+WRIST_JOINT_NAMES = tuple(name for name in JOINT_NAMES if "_wrist_" in name)
+"""The six joints that the G1 with 23 joints lacks."""
+
 
 def to_joint_order(values: np.ndarray, names: Sequence[str], source: str) -> np.ndarray:
     """Return ``values`` [T, 29], whose columns are called ``names``, in ``JOINT_NAMES`` order.
@@ -40,6 +47,18 @@ def to_joint_order(values: np.ndarray, names: Sequence[str], source: str) -> np.
         twice = sorted({name for name in names if list(names).count(name) > 1})
         raise G1MimicError(f"{source}: {_some('joint', twice)} named twice")
     return values[:, [list(names).index(name) for name in JOINT_NAMES]]
+
+
+def with_default_wrists(values: np.ndarray) -> np.ndarray:
+    """Return ``values`` [T, 23], joints of the G1 without wrists, as [T, 29].
+
+    The six wrist joints stand at their default position.
+    """
+    from g1_mimic.robot.profile import load_profile
+
+    full = np.tile(load_profile("g1_29dof").default_position, (len(values), 1))
+    full[:, [i for i, name in enumerate(JOINT_NAMES) if name not in WRIST_JOINT_NAMES]] = values
+    return full
 
 
 def _some(what: str, names: Sequence[str], limit: int = 6) -> str:

@@ -33,7 +33,8 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.joints import to_joint_order
-from g1_mimic.motion.trajectory import Trajectory
+from g1_mimic.motion.orders import ReadOptions
+from g1_mimic.motion.trajectory import MAX_FRAMES, Trajectory
 from g1_mimic.settings import read_mapping
 
 FORMAT = "g1_mimic.motion"
@@ -43,30 +44,31 @@ _OPTIONAL = ("name", "looped", "columns")
 _COLUMNS = ["root_pos x y z [m]", "root_quat w x y z", "joint_pos [rad]"]
 
 
-def read_json(path: Path) -> Trajectory:
-    """Read a clip in the package's JSON.
+def read_json(path: Path, options: ReadOptions) -> Trajectory:
+    """Read a clip in the package's JSON, which says all there is to be told.
 
     Raises:
         G1MimicError: naming the key, frame or joint that is wrong.
     """
-    data = read_mapping(path)
+    options.refuse(path, "source_fps", "quat_order", "joints")
+    data = read_mapping(path, as_json=True)
     for key in _REQUIRED:
         if key not in data:
             raise G1MimicError(f"{path} is no motion file: the key '{key}' is missing")
     for key in data:
         if key not in _REQUIRED + _OPTIONAL:
-            raise G1MimicError(f"{path}: unknown key '{key}'")
+            raise G1MimicError(f"{path}: unknown key {_shown(key)}")
     if data["format"] != FORMAT or data["version"] != VERSION:
         raise G1MimicError(
-            f"{path}: format '{data['format']}' version {data['version']}; this package reads "
-            f"'{FORMAT}' version {VERSION}"
+            f"{path}: format {_shown(data['format'])} version {_shown(data['version'])}; "
+            f"this package reads '{FORMAT}' version {VERSION}"
         )
     fps, looped, name = data["fps"], data.get("looped", False), data.get("name", path.stem)
     for key, value, kind in (("looped", looped, bool), ("name", name, str)):
         if not isinstance(value, kind):
-            raise G1MimicError(f"{path}: {key} is {value!r}, expected a {kind.__name__}")
-    if isinstance(fps, bool) or not isinstance(fps, int | float):
-        raise G1MimicError(f"{path}: fps is {fps!r}, expected a number")
+            raise G1MimicError(f"{path}: {key} is {_shown(value)}, expected a {kind.__name__}")
+    if not _is_number(fps):
+        raise G1MimicError(f"{path}: fps is {_shown(fps)}, expected a number")
     names = data["joint_names"]
     if not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
         raise G1MimicError(f"{path}: joint_names must be a list of names")
@@ -82,7 +84,7 @@ def read_json(path: Path) -> Trajectory:
 
 
 def _table(path: Path, frames: Any, width: int) -> np.ndarray:
-    if not isinstance(frames, list) or not frames:
+    if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
         raise G1MimicError(f"{path}: frames must be a list with one row per frame")
     for index, row in enumerate(frames):
         if not isinstance(row, list) or len(row) != width:
@@ -92,14 +94,29 @@ def _table(path: Path, frames: Any, width: int) -> np.ndarray:
             )
     try:
         return np.array(frames, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         for index, row in enumerate(frames):
             for column, value in enumerate(row):
-                if isinstance(value, bool) or not isinstance(value, int | float):
+                if not _is_number(value):
                     raise G1MimicError(
-                        f"{path}: frame {index}, column {column + 1}: {value!r} is no number"
+                        f"{path}: frame {index}, column {column + 1}: {_shown(value)} is no number"
                     ) from None
         raise
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message: a file may hold anything there, however long."""
+    return repr(value)[:60] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 def save_json(clip: MotionClip, path: Path) -> None:

@@ -12,22 +12,24 @@ the link frames, and holosoma's angular ones are wrong. They are recomputed from
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.joints import ISAAC_BODY_NAMES, ISAAC_JOINT_NAMES, to_joint_order
+from g1_mimic.motion.joints import BODY_ORDERS, JOINT_ORDERS, to_joint_order
 from g1_mimic.motion.kinematics import complete_trajectory, forward_kinematics
-from g1_mimic.motion.trajectory import Trajectory
-from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES, NUM_JOINTS
+from g1_mimic.motion.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz
+from g1_mimic.motion.trajectory import MAX_FRAMES, Trajectory
+from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
 
 _FIT = 0.05
 """m: the right order fits to about a centimetre, a wrong one only to decimetres."""
@@ -35,43 +37,85 @@ _CLEARLY_BETTER = 3.0
 _VELOCITY_TOLERANCE = 0.05
 """m/s and rad/s on average: above it the stored velocities are worth a note."""
 _VELOCITY_FRAMES = 500
+_MAX_BYTES = 1 << 30
+"""Of the arrays that are read, when decompressed."""
+_TEXTS = ("joint_names", "body_names", "name")
+_KEYS = (
+    *("fps", "joint_pos", "joint_vel", "body_pos_w", "body_quat_w"),
+    *("body_lin_vel_w", "body_ang_vel_w", "looped", *_TEXTS),
+)
 
-_ORDERS = {"mjcf": (JOINT_NAMES, BODY_NAMES), "isaac": (ISAAC_JOINT_NAMES, ISAAC_BODY_NAMES)}
 
-
-def read_npz(path: Path) -> Trajectory:
+def read_npz(path: Path, options: ReadOptions) -> Trajectory:
     """Read a clip in BeyondMimic's layout, with or without names.
+
+    Args:
+        path: the file.
+        options: quaternion and joint order of a file without names (told by forward kinematics
+            by default).
 
     Raises:
         G1MimicError: if the file is damaged, a key is missing or has the wrong shape, or if the
             body poses fit the joint angles in no known order.
     """
+    options.refuse(path, "source_fps")
     data = _load(path)
     for key in ("fps", "joint_pos", "body_pos_w", "body_quat_w"):
         if key not in data:
             raise G1MimicError(f"{path} is no motion file: the array '{key}' is missing")
-    if data["fps"].size != 1:
-        raise G1MimicError(f"{path}: fps has {data['fps'].size} values, expected 1")
-    fps = float(data["fps"].reshape(-1)[0])
+    for key, array in data.items():
+        kinds = "U" if key in _TEXTS else "b" if key == "looped" else "fiu"
+        if array.dtype.kind not in kinds or (key in ("fps", "looped", "name") and array.size != 1):
+            raise G1MimicError(
+                f"{path}: {key} has shape {array.shape} and type {array.dtype}, which cannot be"
+            )
     frames = len(data["joint_pos"]) if data["joint_pos"].ndim else 0
+    if frames > MAX_FRAMES:
+        raise G1MimicError(f"{path} has {frames} frames; at most {MAX_FRAMES} are read")
     for key, ndim in (("joint_pos", 2), ("body_pos_w", 3), ("body_quat_w", 3)):
-        if data[key].ndim != ndim or len(data[key]) != frames or data[key].dtype.kind not in "fiu":
+        if data[key].ndim != ndim or len(data[key]) != frames:
             raise G1MimicError(f"{path}: {key} has shape {data[key].shape}, which cannot be")
     pos, quat = data["body_pos_w"], data["body_quat_w"]
-    if pos.shape[1] != quat.shape[1] or pos.shape[2] != 3 or quat.shape[2] != 4:
+    if not frames or pos.shape[1] != quat.shape[1] or (pos.shape[2], quat.shape[2]) != (3, 4):
         raise G1MimicError(f"{path}: body_pos_w {pos.shape} and body_quat_w {quat.shape} differ")
-    reader = _read_named if "joint_names" in data else _read_unnamed
-    return reader(path, data, fps)
+    fps = float(data["fps"].reshape(-1)[0])
+    if "joint_names" in data:
+        options.refuse(path, "quat_order", "joints")
+        return _read_named(path, data, fps)
+    return _read_unnamed(path, data, fps, options)
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a motion; others that the file has are left alone."""
     try:
-        # Pickled objects in a file would run code when read.
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        detail = " ".join(str(error).split())
+        with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            wanted = [key for key in _KEYS if f"{key}.npy" in sizes]
+            # What the file says of its size is checked before memory is asked for.
+            if sum(sizes[f"{key}.npy"] for key in wanted) > _MAX_BYTES:
+                raise G1MimicError(f"{path} has more than {_MAX_BYTES >> 20} MB of arrays")
+            return {key: _load_array(archive, f"{key}.npy", sizes) for key in wanted}
+    except G1MimicError:
+        raise
+    except Exception as error:  # a damaged file can raise anything, and must not
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise G1MimicError(f"{path} is no readable npz file (damaged?): {detail}") from error
+
+
+def _load_array(archive: zipfile.ZipFile, name: str, sizes: dict[str, int]) -> np.ndarray:
+    """Read one array; its header must claim no more than the bytes that are there."""
+    with archive.open(name) as stream:
+        version = npy.read_magic(stream)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds objects, which would run code when read")
+        size = math.prod(shape) * dtype.itemsize
+        if size > sizes[name]:
+            raise ValueError(f"{name} claims {size} bytes and has {sizes[name]}")
+        content = stream.read(size)
+    array = np.frombuffer(content, dtype, math.prod(shape))
+    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _read_named(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajectory:
@@ -101,10 +145,12 @@ def _read_named(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajecto
             f"{path}: body_pos_w is {fit:.2f} m off what joint_pos gives on this robot; "
             "the names do not fit the arrays"
         )
-    return _with_velocity_notes(trajectory, data, bodies)
+    return _with_velocity_notes(trajectory, data, names, bodies)
 
 
-def _read_unnamed(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajectory:
+def _read_unnamed(
+    path: Path, data: dict[str, np.ndarray], fps: float, options: ReadOptions
+) -> Trajectory:
     """Read a file without names: the order is the one under which body poses fit the joints."""
     shape = data["joint_pos"].shape[1], data["body_pos_w"].shape[1]
     if shape != (NUM_JOINTS, len(BODY_NAMES)):
@@ -113,16 +159,16 @@ def _read_unnamed(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajec
             f"{NUM_JOINTS} joints and {len(BODY_NAMES)} bodies can be told without them"
         )
     fits: dict[tuple[str, str, str], tuple[float, Trajectory]] = {}
-    for joints, (joint_names, _) in _ORDERS.items():
-        for reading, columns in (("wxyz", [0, 1, 2, 3]), ("xyzw", [3, 0, 1, 2])):
+    for joints in [options.joints] if options.joints else JOINT_ORDERS:
+        for reading in [options.quat_order] if options.quat_order else QUAT_ORDERS:
             candidate = Trajectory(
                 name=path.stem,
                 fps=fps,
                 root_pos=data["body_pos_w"][:, 0],
-                root_quat=data["body_quat_w"][:, 0, columns],
-                joint_pos=to_joint_order(data["joint_pos"], joint_names, str(path)),
+                root_quat=quat_to_wxyz(data["body_quat_w"][:, 0], reading),
+                joint_pos=to_joint_order(data["joint_pos"], JOINT_ORDERS[joints], str(path)),
             )
-            for bodies, (_, body_names) in _ORDERS.items():
+            for bodies, body_names in BODY_ORDERS.items():
                 fit = _fit(candidate, data["body_pos_w"], body_names)
                 fits[joints, bodies, reading] = fit, candidate
     (joints, bodies, reading), (fit, best) = min(fits.items(), key=lambda item: item[1][0])
@@ -136,11 +182,11 @@ def _read_unnamed(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajec
         if differs and other_fit < max(_CLEARLY_BETTER * fit, 1e-3):
             raise G1MimicError(
                 f"{path}: MJCF and Isaac Lab order fit body_pos_w alike ({fit:.3f} and "
-                f"{other_fit:.3f} m off); add joint_names and body_names to the file"
+                f"{other_fit:.3f} m off); say it (joints, --joints)"
             )
     note = f"no names stored: joints in {joints}, bodies in {bodies} order, {reading} fit to "
     best = replace(best, notes=(f"{note}{1e3 * fit:.1f} mm",))
-    return _with_velocity_notes(best, data, _ORDERS[bodies][1])
+    return _with_velocity_notes(best, data, JOINT_ORDERS[joints], BODY_ORDERS[bodies])
 
 
 def _fit(trajectory: Trajectory, body_pos_w: np.ndarray, names: Sequence[str]) -> float:
@@ -159,7 +205,10 @@ def _fit(trajectory: Trajectory, body_pos_w: np.ndarray, names: Sequence[str]) -
 
 
 def _with_velocity_notes(
-    trajectory: Trajectory, data: dict[str, np.ndarray], names: Sequence[str]
+    trajectory: Trajectory,
+    data: dict[str, np.ndarray],
+    joints: Sequence[str],
+    bodies: Sequence[str],
 ) -> Trajectory:
     """Add a note for every stored velocity that is not the derivative of the poses.
 
@@ -175,21 +224,28 @@ def _with_velocity_notes(
             looped=False,
         )
     )
-    stored = [i for i, name in enumerate(names) if name in BODY_NAMES]
-    ours = [BODY_NAMES.index(names[i]) for i in stored]
-    notes = list(trajectory.notes)
+    stored = [i for i, name in enumerate(bodies) if name in BODY_NAMES]
+    ours = [BODY_NAMES.index(bodies[i]) for i in stored]
+    off: dict[str, tuple[float, str]] = {}
     truth = {"body_lin_vel_w": clip.body_lin_vel_w, "body_ang_vel_w": clip.body_ang_vel_w}
     for key, unit in (("body_lin_vel_w", "m/s"), ("body_ang_vel_w", "rad/s")):
         values = data.get(key)
-        if values is None or values.shape != (*data["body_pos_w"].shape[:2], 3):
-            continue
-        off = np.linalg.norm(values[first, stored] - truth[key][:, ours], axis=-1).mean()
-        if not off <= _VELOCITY_TOLERANCE:
-            notes.append(
-                f"the file's {key} is {off:.2f} {unit} off the motion of the link frames on "
-                "average; recomputed"
-            )
-    return replace(trajectory, notes=tuple(notes))
+        if values is not None and values.shape == (*data["body_pos_w"].shape[:2], 3):
+            distance = np.linalg.norm(values[first, stored] - truth[key][:, ours], axis=-1)
+            off[key] = float(distance.mean()), f"{unit} off the motion of the link frames"
+    values = data.get("joint_vel")
+    if values is not None and values.ndim == 2 and len(values) == len(data["joint_pos"]):
+        # holosoma has the root's six velocities in front.
+        values = values[first, -len(joints) :]
+        if values.shape[1] == NUM_JOINTS:
+            right = to_joint_order(values, joints, "joint_vel")
+            off["joint_vel"] = float(abs(right - clip.joint_vel).mean()), "rad/s off joint_pos"
+    notes = [
+        f"the file's {key} is {value:.2f} {what} on average; recomputed"
+        for key, (value, what) in off.items()
+        if not value <= _VELOCITY_TOLERANCE
+    ]
+    return replace(trajectory, notes=(*trajectory.notes, *notes))
 
 
 def save_npz(clip: MotionClip, path: Path, *, order: str = "mjcf") -> None:
@@ -203,9 +259,9 @@ def save_npz(clip: MotionClip, path: Path, *, order: str = "mjcf") -> None:
     Raises:
         G1MimicError: if the order is not known or the file cannot be written.
     """
-    if order not in _ORDERS:
-        raise G1MimicError(f"order is {' or '.join(_ORDERS)}, not '{order}'")
-    joint_names, body_names = _ORDERS[order]
+    if order not in JOINT_ORDERS:
+        raise G1MimicError(f"order is {' or '.join(JOINT_ORDERS)}, not '{order}'")
+    joint_names, body_names = JOINT_ORDERS[order], BODY_ORDERS[order]
     joints = [clip.joint_names.index(name) for name in joint_names]
     bodies = [clip.body_names.index(name) for name in body_names]
     arrays: dict[str, Any] = {

@@ -11,6 +11,8 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 from g1_mimic.rotations import quat_slerp
 
+MAX_FRAMES = 200_000
+"""More than an hour at 50 Hz; beyond, a damaged frame rate or size is the likelier reason."""
 _QUAT_NORM_TOLERANCE = 1e-2
 _ROOT_COLUMNS = ("x", "y", "z", "qw", "qx", "qy", "qz")
 
@@ -38,11 +40,16 @@ class Trajectory:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", one_line(self.name))
         if not (math.isfinite(self.fps) and self.fps > 0.0):
             raise G1MimicError(f"motion '{self.name}': fps must be above 0, not {self.fps:g}")
         frames = len(self.joint_pos)
         if frames < 2:
             raise G1MimicError(f"motion '{self.name}' has {frames} frame(s); at least 2 are needed")
+        if frames > MAX_FRAMES:
+            raise G1MimicError(
+                f"motion '{self.name}' has {frames} frames; at most {MAX_FRAMES} are possible"
+            )
         expected = {"root_pos": 3, "root_quat": 4, "joint_pos": NUM_JOINTS}
         arrays = {}
         for field, width in expected.items():
@@ -76,6 +83,11 @@ class Trajectory:
             )
 
 
+def one_line(text: str, limit: int = 200) -> str:
+    """Return a text from a file such that it can stand in a message of one line."""
+    return "".join(c if c.isprintable() else " " for c in text[:limit])
+
+
 def continuous_quat(quat: np.ndarray) -> np.ndarray:
     """Return ``quat`` [T, …, 4] with signs such that neighbours along T are less than 90° apart."""
     flip = np.sign((quat[1:] * quat[:-1]).sum(-1))
@@ -103,13 +115,19 @@ def resample(trajectory: Trajectory, fps: float) -> Trajectory:
     if fps == trajectory.fps:
         return trajectory
     last = len(trajectory.joint_pos) - 1
-    steps = last / trajectory.fps * fps
+    # A frame rate next to zero would make more frames than an integer can count.
+    steps = min(last / trajectory.fps * fps, float(MAX_FRAMES))
     # A period that is whole but for rounding counts as whole.
     count = round(steps) if trajectory.looped else math.floor(steps + 1e-6)
     if count < 1:
         raise G1MimicError(
             f"motion '{trajectory.name}' lasts {last / trajectory.fps:.3g} s: too short for "
             f"{fps:g} frames per second"
+        )
+    if count >= MAX_FRAMES:
+        raise G1MimicError(
+            f"motion '{trajectory.name}' lasts {last / trajectory.fps:.3g} s: {count} frames at "
+            f"{fps:g} Hz, more than {MAX_FRAMES}; is its frame rate of {trajectory.fps:.3g} right?"
         )
     stride = last / count if trajectory.looped else trajectory.fps / fps
     source = np.minimum(np.arange(count + 1) * stride, last)

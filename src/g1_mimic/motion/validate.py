@@ -9,6 +9,7 @@ import numpy as np
 
 from g1_mimic.motion.balance import sole_points
 from g1_mimic.motion.clip import MotionClip, lap_transforms
+from g1_mimic.motion.orders import DEGREES
 from g1_mimic.rotations import quat_conjugate, quat_error, quat_multiply, quat_yaw
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 Figures = dict[str, float | int | bool | str]
 
-_DEGREES = 7.0
-"""rad: no joint of the G1 turns this far; angles in degrees do."""
 _MAX_HEIGHT = 5.0
 """m: no pelvis is this high or low; positions in centimetres are."""
 _PENETRATION = 0.02
@@ -92,7 +91,7 @@ def validate_clip(clip: MotionClip, profile: RobotProfile | None = None) -> Moti
 def _check_units(clip: MotionClip, errors: list[str]) -> None:
     frame, joint = np.unravel_index(abs(clip.joint_pos).argmax(), clip.joint_pos.shape)
     worst = clip.joint_pos[frame, joint]
-    if abs(worst) > _DEGREES:
+    if abs(worst) > DEGREES:
         errors.append(
             f"frame {frame}, {clip.joint_names[joint]} is {worst:.3g} rad; are the angles in "
             "degrees? Radians are needed"
