@@ -235,7 +235,7 @@ def test_same_seed_same_clip() -> None:
         (make_stand, {"squat": 0.3}, "squat is 0.3; it must be from 0 to 0.15"),
         (make_stand, {"duration": float("nan")}, "duration is nan"),
         (make_stand, {"duration": 6.0, "sway": 0.06}, "cannot be balanced in frame"),
-        (make_walk, {"speed": 2.0}, "speed is 2; it must be from 0.1 to 0.9"),
+        (make_walk, {"speed": 2.0}, "speed is 2; it must be from -0.3 to 0.9"),
         (make_walk, {"duration": 2.0}, "no room for steps of 0.5 s between 0.6 s of standing"),
         (make_walk, {"duration": 0.1, "stand_time": 0.0}, "no room for steps"),
         (make_walk, {"duration": float("inf")}, "duration is inf"),

@@ -95,32 +95,39 @@ def support_margin(points: np.ndarray, soles: np.ndarray, contact_height: float)
     return np.asarray((reach - points @ normals).min(axis=1))
 
 
-def pendulum_path(zmp: np.ndarray, advance: np.ndarray, height: float, fps: float) -> np.ndarray:
+def pendulum_path(
+    zmp: np.ndarray, advance: np.ndarray, height: float, fps: float, *, turn: float = 0.0
+) -> np.ndarray:
     """Return the path of a linear inverted pendulum's mass whose zero-moment point is ``zmp``.
 
-    Solves c − (height / g) c̈ = p for the one path that repeats itself, shifted by ``advance``,
-    every T − 1 frames; all frames at once, and with the difference for c̈ that
-    ``zero_moment_point`` uses.
+    Solves c − (height / g) c̈ = p for the one path that goes on lap by lap as ``zmp`` does, with the
+    difference for c̈ that ``zero_moment_point`` uses. Its solution is the mean of p over past and
+    future, weighted less by a constant factor with every frame.
 
     Args:
-        zmp: [T, 2] m, the last frame being the first one plus ``advance``.
-        advance: [2] m per period.
+        zmp: [T, 2] m, the last frame being the first one turned, then moved by ``advance``.
+        advance: [2] m per period of T − 1 frames.
         height: m, of the mass above the floor.
         fps: frames per second.
+        turn: rad about the origin per period.
 
     Returns:
         [T, 2] m.
     """
-    period = len(zmp) - 1
     stiffness = height / GRAVITY * fps**2
-    index = np.arange(period)
-    system = np.zeros((period, period))
-    system[index, index] = 1.0 + 2.0 * stiffness
-    # += : with a period of two frames both neighbours are the same one.
-    np.add.at(system, (index, (index - 1) % period), -stiffness)
-    np.add.at(system, (index, (index + 1) % period), -stiffness)
-    target = zmp[:-1].copy()
-    target[0] -= stiffness * advance
-    target[-1] += stiffness * advance
-    path = np.linalg.solve(system, target)
-    return np.concatenate([path, path[:1] + advance])
+    root = np.sqrt(1.0 + 4.0 * stiffness)
+    factor = (root - 1.0) / (root + 1.0)
+    reach = int(np.ceil(np.log(1e-18) / np.log(factor)))
+    # The plane as complex numbers: laps before and after, as far as they matter.
+    period = len(zmp) - 1
+    first, lap = zmp[:-1] @ [1.0, 1.0j], advance @ [1.0, 1.0j]
+    before, after = [first], [first]
+    for _ in range(-(-reach // period)):
+        before.insert(0, (before[0] - lap) * np.exp(-1.0j * turn))
+        after.append(after[-1] * np.exp(1.0j * turn) + lap)
+    start = sum(map(len, before)) - period
+    laps = np.concatenate([*before, *after[1:]])[start - reach : start + period + reach]
+    window = factor ** abs(np.arange(-reach, reach + 1)) / root
+    path = np.convolve(laps, window, mode="valid")
+    path = np.append(path, path[0] * np.exp(1.0j * turn) + lap)
+    return np.stack([path.real, path.imag], axis=1)
