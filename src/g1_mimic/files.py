@@ -22,7 +22,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     or the new content. If the block raises, ``path`` is untouched and the temporary file is gone.
 
     Raises:
-        G1MimicError: if the folder cannot be written to.
+        G1MimicError: if the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
     try:
@@ -44,6 +44,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
+    except OSError as error:
+        raise G1MimicError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -36,10 +36,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         G1MimicError: if the disk does not take it; an older file of the name is kept.
     """
     try:
-        with atomic_write(path) as temporary:
-            torch.save(_to_plain(state), temporary)
-    except (OSError, RuntimeError) as error:
-        raise G1MimicError(f"checkpoint {path} was not written: {error}") from error
+        # To a stream: its error tells of a full disk, that of torch's own writer does not.
+        with atomic_write(path) as temporary, temporary.open("wb") as stream:
+            torch.save(_to_plain(state), stream)
+    except RuntimeError as error:
+        hidden = error.__context__
+        detail = hidden.strerror if isinstance(hidden, OSError) else error
+        raise G1MimicError(f"cannot write {path}: {detail}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

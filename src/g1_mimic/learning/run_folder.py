@@ -55,15 +55,27 @@ class RunFolder:
         atomic_write_text(self.config, text)
 
 
-def new_run_path(root: str | Path, motion: str, seed: int) -> Path:
-    """Return a path for a new run under ``root`` that does not exist yet."""
+def make_run_path(root: str | Path, motion: str, seed: int) -> Path:
+    """Make and return a new, empty folder for a run under ``root``.
+
+    Making it is what keeps runs apart that start in the same second.
+
+    Raises:
+        G1MimicError: if it cannot be made.
+    """
+    root = Path(root).expanduser()
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(motion).stem}-s{seed}"
-    path = Path(root) / stem
-    number = 2
-    while path.exists():
-        path = Path(root) / f"{stem}-{number}"
-        number += 1
-    return path
+    path, number = root / stem, 2
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                path, number = root / f"{stem}-{number}", number + 1
+    except OSError as error:
+        raise G1MimicError(f"cannot make run folder {path}: {error.strerror}") from error
 
 
 def newest_run(root: str | Path) -> Path | None:

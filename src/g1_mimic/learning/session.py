@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
-from g1_mimic.learning.run_folder import RunFolder, new_run_path, newest_run
+from g1_mimic.learning.run_folder import RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.settings import merge, read_mapping, validate
+
+FILES = ("task", "motion", "robot")
+"""Settings that name a file: what the run is about."""
 
 
 def open_trainer(settings: TrainConfig) -> Trainer:
     """Start a new run, or continue one where ``settings`` say ``resume``.
 
     A continued run keeps its own configuration; of ``settings`` only what was set explicitly
-    changes it (``total_env_steps``, say).
+    changes it (``total_env_steps``, say), and it stays a run of the same motion and robot.
 
     Raises:
         G1MimicError: if a setting, a file or the run folder does not fit.
     """
+    settings = _with_whole_paths(settings)
     if not settings.resume:
-        path = settings.run_dir or new_run_path(
-            settings.runs_root, settings.task or settings.motion, settings.seed
-        )
-        return Trainer(settings, path)
+        if settings.run_dir:
+            return Trainer(settings, settings.run_dir)
+        path = make_run_path(settings.runs_root, settings.task or settings.motion, settings.seed)
+        try:
+            return Trainer(settings, path)
+        except BaseException:
+            with suppress(OSError):  # what is in it tells of what went wrong
+                path.rmdir()
+            raise
     found = Path(settings.run_dir) if settings.run_dir else newest_run(settings.runs_root)
     if found is None:
         raise G1MimicError(f"no run in '{settings.runs_root}' to resume; name one with run_dir")
@@ -35,5 +46,30 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     if not isinstance(stored, dict):
         raise G1MimicError(f"{folder.config} has no 'config' section: not a run's configuration")
     changes = settings.model_dump(mode="json", exclude_unset=True)
+    _require_same_files(stored, changes, found)
     config = validate(TrainConfig, merge(stored, changes), folder.config)
     return Trainer(config, found, resume=True)
+
+
+def _with_whole_paths(settings: TrainConfig) -> TrainConfig:
+    """Name the user's own files by whole paths: a run may be continued from another folder."""
+    given = settings.model_fields_set.intersection(FILES)
+    paths = {name: Path(getattr(settings, name)).expanduser() for name in given}
+    own = {name: str(path.resolve()) for name, path in paths.items() if path.is_file()}
+    return settings.model_copy(update=own)
+
+
+def _require_same_files(stored: dict[str, Any], changes: dict[str, Any], run: Path) -> None:
+    """Refuse to continue a run with another motion or robot, except a file's new place.
+
+    Raises:
+        G1MimicError: naming what differs.
+    """
+    for name in FILES:
+        old = str(stored.get(name, TrainConfig.model_fields[name].default))
+        moved = Path(old).is_absolute() and not Path(old).exists()
+        if name in changes and changes[name] != old and not moved:
+            raise G1MimicError(
+                f"{run} is a run of {name} '{old}', not '{changes[name]}': resume it without "
+                f"{name}, or start a new run"
+            )

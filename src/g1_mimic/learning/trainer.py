@@ -115,6 +115,13 @@ class Trainer:
         Raises:
             G1MimicError: if training diverges or a file cannot be written.
         """
+        try:
+            return self._run()
+        except OSError as error:  # of the event files
+            path, reason = self.folder.path, error.strerror or error
+            raise G1MimicError(f"cannot write into {path}: {reason}") from error
+
+    def _run(self) -> dict[str, float]:
         config = self.config
         torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
         self.folder.events.mkdir(parents=True, exist_ok=True)
