@@ -1,0 +1,41 @@
+"""The policies that ship do what their page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from g1_mimic.files import share_dir
+from g1_mimic.learning.rollout import evaluate_policy
+from g1_mimic.motion.formats import load_motion
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.profile import load_profile
+
+POLICIES = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_it_stays_up(path: Path) -> None:
+    """No fall in 16 ten-second episodes from all over its clip."""
+    result = evaluate_policy(path, episodes=16, seconds=10.0, seed=11)
+    assert result.success_rate == 1.0
+    assert result.joint_error_rad < 0.15
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_it_belongs_to_this_package(path: Path) -> None:
+    """Its robot and its clip are those that ship, and it says where it comes from."""
+    policy = OnnxPolicy.load(path)
+    meta = policy.metadata
+    assert meta.robot_profile_hash == load_profile(meta.robot_profile).hash
+    clip = load_motion(meta.motion_name)
+    assert policy.num_frames == clip.num_frames
+    frame = policy.reference(clip.num_frames // 2)
+    assert abs(frame.joint_pos - clip.joint_pos[clip.num_frames // 2]).max() < 1e-5
+    assert meta.run_path
+
+
+def test_there_is_one_to_deploy() -> None:
+    """deploy_sim has a policy to run before anything was trained."""
+    assert POLICIES
