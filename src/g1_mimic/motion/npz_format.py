@@ -28,7 +28,7 @@ from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.joints import BODY_ORDERS, JOINT_ORDERS, to_joint_order
 from g1_mimic.motion.kinematics import complete_trajectory, forward_kinematics
 from g1_mimic.motion.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz
-from g1_mimic.motion.trajectory import MAX_FRAMES, Trajectory
+from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory
 from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
 
 _FIT = 0.05
@@ -75,6 +75,8 @@ def read_npz(path: Path, options: ReadOptions) -> Trajectory:
     for key, ndim in (("joint_pos", 2), ("body_pos_w", 3), ("body_quat_w", 3)):
         if data[key].ndim != ndim or len(data[key]) != frames:
             raise G1MimicError(f"{path}: {key} has shape {data[key].shape}, which cannot be")
+        if (abs(data[key]) > LARGEST).any():
+            raise G1MimicError(f"{path}: {key} holds {abs(data[key]).max():.3g}, which cannot be")
     pos, quat = data["body_pos_w"], data["body_quat_w"]
     if not frames or pos.shape[1] != quat.shape[1] or (pos.shape[2], quat.shape[2]) != (3, 4):
         raise G1MimicError(f"{path}: body_pos_w {pos.shape} and body_quat_w {quat.shape} differ")

@@ -11,6 +11,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.joints import JOINT_ORDERS, to_joint_order
 from g1_mimic.motion.kinematics import forward_kinematics
 from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
+from g1_mimic.motion.trajectory import LARGEST
 from g1_mimic.robot.names import BODY_NAMES
 from g1_mimic.rotations import quat_apply
 
@@ -102,9 +103,9 @@ def settle_orders(
     Raises:
         G1MimicError: if both readings fit, or none, and the user did not tell.
     """
-    bad = np.argwhere(~np.isfinite(np.concatenate([root_pos, quat, joints], axis=1)))
-    if bad.size and (options.quat_order is None or options.joints is None):
-        # Nothing can be told from numbers that are none; the reader of the rest names the place.
+    plausible = all((abs(values) <= LARGEST).all() for values in (root_pos, quat, joints))
+    if not plausible or (abs(np.linalg.norm(quat, axis=1) - 1.0) > 0.1).any():
+        # Nothing can be told from these; making a trajectory of them names the frame.
         return quat_to_wxyz(quat, options.quat_order or "wxyz"), joints, ()
     sample = _sample(len(quat))
     pos, raw, angles = root_pos[sample], quat[sample], joints[sample]

@@ -23,7 +23,7 @@ from g1_mimic.motion.joints import with_default_wrists
 from g1_mimic.motion.kinematics import linear_velocity
 from g1_mimic.motion.orders import ReadOptions, quat_to_wxyz, settle_orders
 from g1_mimic.motion.safe_pickle import load_pickle
-from g1_mimic.motion.trajectory import MAX_FRAMES, Trajectory, one_line
+from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory, one_line
 from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.rotations import quat_error, quat_from_axis_angle
 
@@ -229,7 +229,10 @@ def _array(
     if not fits or value.size == 0 or len(value) > MAX_FRAMES:
         wanted = " × ".join("any" if n is None else str(n) for n in shape)
         raise G1MimicError(f"{source}: {key} has shape {value.shape}, expected {wanted}")
-    return value.astype(np.float64)
+    values = value.astype(np.float64)
+    if (abs(values) > LARGEST).any():
+        raise G1MimicError(f"{source}: {key} holds {abs(values).max():.3g}, which cannot be")
+    return values
 
 
 def _rows(source: str, key: str, rows: list[Any] | tuple[Any, ...]) -> np.ndarray:

@@ -295,6 +295,8 @@ class _Machine:
             raise _Refusal("it holds an array of a kind that is not read")
         shape, dtype = wrapper["shape"], wrapper["dtype"]
         size = _size(shape, dtype)
+        if size > len(self._data):
+            raise _Refusal(f"an array claims {size} bytes, more than the file has")
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             # One byte says how many bytes of padding follow.
             self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
@@ -326,6 +328,10 @@ def _encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 def _ordered_dict(items: Any = ()) -> dict[str, Any]:
     if not all(isinstance(key, str) for key, _ in items):
         raise _Refusal("a dictionary has a key that is no text")
@@ -340,6 +346,7 @@ _GLOBALS: dict[str, Any] = {
     "numpy.core.multiarray.scalar": _scalar,
     "numpy.core.numeric._frombuffer": lambda *args: _array(*args),
     "_codecs.encode": _encode,
+    "__builtin__.bytes": _no_bytes,
     "collections.OrderedDict": _ordered_dict,
     "joblib.numpy_pickle.NumpyArrayWrapper": _WRAPPER,
 }

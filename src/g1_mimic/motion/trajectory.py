@@ -13,6 +13,9 @@ from g1_mimic.rotations import quat_slerp
 
 MAX_FRAMES = 200_000
 """More than an hour at 50 Hz; beyond, a damaged frame rate or size is the likelier reason."""
+LARGEST = 1e6
+"""m, rad: beyond, a number is damaged; velocities and forward kinematics would overflow."""
+_MAX_FPS = 1e4
 _QUAT_NORM_TOLERANCE = 1e-2
 _ROOT_COLUMNS = ("x", "y", "z", "qw", "qx", "qy", "qz")
 
@@ -43,6 +46,8 @@ class Trajectory:
         object.__setattr__(self, "name", one_line(self.name))
         if not (math.isfinite(self.fps) and self.fps > 0.0):
             raise G1MimicError(f"motion '{self.name}': fps must be above 0, not {self.fps:g}")
+        if self.fps > _MAX_FPS:
+            raise G1MimicError(f"motion '{self.name}': fps is {self.fps:g}, more than {_MAX_FPS:g}")
         frames = len(self.joint_pos)
         if frames < 2:
             raise G1MimicError(f"motion '{self.name}' has {frames} frame(s); at least 2 are needed")
@@ -74,7 +79,7 @@ class Trajectory:
             object.__setattr__(self, field, array)
 
     def _require_finite(self, values: np.ndarray) -> None:
-        bad = np.argwhere(~np.isfinite(values))
+        bad = np.argwhere(~(abs(values) <= LARGEST))
         if bad.size:
             frame, column = bad[0]
             what = (_ROOT_COLUMNS + JOINT_NAMES)[column]
