@@ -9,8 +9,13 @@ from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from g1_mimic.files import find_file
-from g1_mimic.nodes.launching import Arguments, declare, end_with, given_arguments
+from g1_mimic.nodes.launching import (
+    Arguments,
+    declare,
+    end_with,
+    given_arguments,
+    parameter_file,
+)
 from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS: Arguments = {
@@ -26,7 +31,6 @@ ARGUMENTS: Arguments = {
     "resume": (bool, "Continue the run in run_dir (empty: the newest) with its own settings; "
                "only arguments given here change them"),
 }  # fmt: skip
-DEFAULT_PARAMETERS = "train"
 
 
 def nodes(context: LaunchContext) -> list[Any]:
@@ -36,10 +40,7 @@ def nodes(context: LaunchContext) -> list[Any]:
     parameters: list[Any] = [given]
     if file or not given.get("resume"):
         # A resumed run has settings of its own, which the shipped file must not change.
-        path = find_file(
-            file or DEFAULT_PARAMETERS, subdirs=["config"], suffixes=[".yaml"], what="params_file"
-        )
-        parameters.insert(0, str(path))
+        parameters.insert(0, parameter_file(context, "train", ["trainer"]))
     # Name and namespace are given so that the arguments come after what the file says.
     trainer = Node(
         package="g1_mimic",

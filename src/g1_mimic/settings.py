@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -118,25 +120,39 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
     return list(getattr(current, "model_fields", {}))
 
 
-def ros_parameters(data: dict[str, Any], node: str) -> dict[str, Any]:
-    """Return the parameters that a ROS 2 parameter file gives to ``node``.
+def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[str, Any]:
+    """Return the parameters that a ROS 2 parameter file gives to ``node`` (in no namespace).
 
     A file without ``ros__parameters`` is returned as it is, so that the same YAML serves the
     command line and the nodes. Sections are merged in the order of the file.
+
+    Raises:
+        G1MimicError: if all sections are for other nodes, which ROS itself would not say;
+            ``source`` names the file.
     """
-    sections = [
-        section["ros__parameters"]
-        for key, section in data.items()
-        if isinstance(section, dict)
-        and "ros__parameters" in section
-        and key in ("/**", node, f"/{node}", "**")
-    ]
-    if not any(isinstance(v, dict) and "ros__parameters" in v for v in data.values()):
+    sections = list(_ros_sections(data))
+    if not sections:
         return data
+    # ROS writes ** for any number of names, which fnmatch's * is.
+    own = [s for name, s in sections if fnmatchcase(f"/{node}", name.replace("/**", "*"))]
+    if not own:
+        names = ", ".join(name for name, _ in sections)
+        raise G1MimicError(f"{source}: no section for node '/{node}' or '/**', only for {names}")
     merged: dict[str, Any] = {}
-    for section in sections:
+    for section in own:
         merge(merged, section or {})
     return merged
+
+
+def _ros_sections(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the full names, with wildcards, of nodes in a parameter file and what they get."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            name = f"{prefix}/{str(key).strip('/')}".replace("//", "/")
+            if "ros__parameters" in value:
+                yield name, value["ros__parameters"]
+            else:
+                yield from _ros_sections(value, name)
 
 
 def merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:

@@ -247,6 +247,7 @@ def test_a_damaged_run_is_not_resumed(launch: Launch, tmp_path: Path) -> None:
         ("num_envs:=many", "num_envs:=many is not a number"),
         ("resume:=maybe", "resume:=maybe is neither true nor false"),
         ("params_file:=none", "params_file 'none' not found; the package offers: "),
+        ("params_file:=deploy_sim", "no section for node '/trainer'"),
     ],
 )
 def test_a_mistake_that_the_launch_file_finds_starts_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,33 @@ def test_ros_sections_merge_in_file_order() -> None:
         "trainer": {"ros__parameters": {"env": {"feet": "capsules"}}},
         "policy": {"ros__parameters": {"seed": 9}},
     }
-    assert ros_parameters(data, "trainer") == {
+    assert ros_parameters(data, "trainer", "x.yaml") == {
         "seed": 1,
         "env": {"threads": 1, "feet": "capsules"},
     }
-    assert ros_parameters({"seed": 3}, "trainer") == {"seed": 3}
+    assert ros_parameters({"seed": 3}, "trainer", "x.yaml") == {"seed": 3}
+
+
+@pytest.mark.parametrize("name", ["/**", "**", "trainer", "/trainer", "/*", "/**/trainer"])
+def test_all_ways_to_name_a_node_are_understood(name: str) -> None:
+    """A node is found by its name and by every wildcard of ROS 2."""
+    data = {name: {"ros__parameters": {"seed": 1}}}
+    assert ros_parameters(data, "trainer", "x.yaml") == {"seed": 1}
+
+
+@pytest.mark.parametrize("name", ["trainr", "/robot/trainer", "/**/policy"])
+def test_a_file_for_other_nodes_only_is_refused(name: str) -> None:
+    """ROS 2 ignores such a file without a word; the error names who it is for."""
+    data: dict[str, Any] = {name: {"ros__parameters": {"seed": 1}}}
+    nested: dict[str, Any] = {}
+    place = nested
+    for part in name.strip("/").split("/"):
+        place[part] = place = {}
+    place["ros__parameters"] = {"seed": 1}
+    for form in (data, nested):
+        with pytest.raises(G1MimicError, match=r"^x.yaml: no section for node '/trainer'") as error:
+            ros_parameters(form, "trainer", "x.yaml")
+        assert f"/{name.strip('/')}" in str(error.value)
 
 
 def test_merge_keeps_what_is_not_named() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +17,16 @@ import pytest
 import torch
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.files import share_dir
 from g1_mimic.learning.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     numbered,
+    prune,
     save_checkpoint,
 )
 from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.run_folder import make_run_path
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.policy.runtime import OnnxPolicy
@@ -116,6 +121,62 @@ def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
     open_trainer(config(tmp_path / "run"))
     with pytest.raises(G1MimicError, match="already holds a run"):
         open_trainer(config(tmp_path / "run"))
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    """Without a name given, every run gets a new, empty folder, which a failed start removes."""
+    paths = [make_run_path(tmp_path / "runs", "clips/walk.json", 3) for _ in range(3)]
+    assert len(set(paths)) == 3 and all("-walk-s3" in path.name for path in paths)
+    with pytest.raises(G1MimicError, match="'moonwalk' not found"):
+        open_trainer(TrainConfig(motion="moonwalk", runs_root=str(tmp_path / "runs")))
+    assert sorted((tmp_path / "runs").iterdir()) == sorted(paths)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(G1MimicError, match="cannot make run folder"):
+        make_run_path(tmp_path / "file", "walk", 0)
+
+
+def test_a_run_of_an_own_clip_is_resumed_from_anywhere_but_not_with_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative motion is found later too; another one is refused unless the file has moved."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    home.mkdir()
+    other.mkdir()
+    shutil.copy(share_dir() / "models" / "motions" / "stand.json", home / "mine.json")
+    monkeypatch.chdir(home)
+    open_trainer(config(tmp_path / "run", motion="mine.json")).save()
+    monkeypatch.chdir(other)
+    resume = TrainConfig(run_dir=str(tmp_path / "run"), resume=True)
+    assert open_trainer(resume).config.motion == str(home / "mine.json")
+    stand = TrainConfig(run_dir=str(tmp_path / "run"), resume=True, motion="stand")
+    with pytest.raises(G1MimicError, match=r"run of motion '.*mine.json', not 'stand'"):
+        open_trainer(stand)
+    (home / "mine.json").rename(other / "mine.json")
+    moved = TrainConfig(run_dir=str(tmp_path / "run"), resume=True, motion="mine.json")
+    assert open_trainer(moved).config.motion == str(other / "mine.json")
+
+
+def test_a_full_disk_is_named_and_the_old_checkpoint_kept(tmp_path: Path) -> None:
+    """The system's reason is in the one line, and no half-written file is left."""
+    path = tmp_path / "step_0000000008.pt"
+    save_checkpoint(path, {"env_steps": 8})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(G1MimicError, match=r"cannot write .*step_0000000008.pt: File too"):
+            save_checkpoint(path, {"env_steps": 9, "data": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_checkpoint(path) == {"env_steps": 8} and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_run_half_wrote_is_removed(tmp_path: Path) -> None:
+    """With the next checkpoint, temporary ones are gone, and so are old ones."""
+    for name in (".step_0000000008.abc.tmp.pt", "step_0000000008.pt", "step_0000000016.pt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "best.pt").write_bytes(b"")
+    prune(tmp_path, 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"step_0000000016.pt", "best.pt"}
 
 
 @pytest.mark.parametrize("case", ["missing", "no config", "no checkpoint", "damaged", "other"])

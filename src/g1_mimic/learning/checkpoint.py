@@ -86,6 +86,6 @@ def newest_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` numbered checkpoints."""
-    for path in numbered(folder)[:-keep]:
+    """Delete all but the newest ``keep`` numbered checkpoints, and what a killed run half wrote."""
+    for path in (*numbered(folder)[:-keep], *folder.glob(".*.tmp.pt")):
         path.unlink(missing_ok=True)

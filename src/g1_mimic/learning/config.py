@@ -99,6 +99,6 @@ def load_train_config(
     file = find_file(
         path or "config/train.yaml", subdirs=("config",), suffixes=(".yaml",), what="parameter file"
     )
-    data = ros_parameters(read_mapping(file), TRAINER_NODE)
+    data = ros_parameters(read_mapping(file), TRAINER_NODE, file)
     validate(TrainConfig, data, file)  # so that errors of the file are told from the overrides'
     return validate(TrainConfig, merge(data, overrides or {}), "arguments")

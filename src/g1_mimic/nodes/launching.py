@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument, EmitEvent
@@ -12,6 +12,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.files import find_file
+from g1_mimic.settings import read_mapping, ros_parameters
 from launch import LaunchContext
 
 Arguments = Mapping[str, tuple[type, str]]
@@ -52,6 +54,25 @@ def _convert(name: str, text: str, kind: type) -> Any:
         return kind(text)
     except ValueError:
         raise G1MimicError(f"{name}:={text} is not a number") from None
+
+
+def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -> str:
+    """Return the path of the file that ``params_file`` names, which must speak of ``nodes``.
+
+    Args:
+        context: of the launch.
+        default: name of a file in the package's ``config``, taken if the argument is empty.
+        nodes: names of the nodes that the file is given to.
+
+    Raises:
+        G1MimicError: if it is missing, no YAML, or has no section for one of them.
+    """
+    name = LaunchConfiguration("params_file").perform(context).strip() or default
+    path = find_file(name, subdirs=["config"], suffixes=[".yaml"], what="params_file")
+    data = read_mapping(path)
+    for node in nodes:
+        ros_parameters(data, node, path)
+    return str(path)
 
 
 def require_success(event: ProcessExited, context: LaunchContext) -> None:
