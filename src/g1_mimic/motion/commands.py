@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.make_commands import add_make, tell
 
 if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
@@ -24,7 +25,7 @@ def add_parser(commands: Any) -> None:
     """
     _add_info(commands)
     _add_convert(commands)
-    _add_make(commands)
+    add_make(commands)
     _add_show(commands)
 
 
@@ -71,54 +72,6 @@ def _add_convert(commands: Any) -> None:
     parser.set_defaults(run=_convert)
 
 
-def _add_make(commands: Any) -> None:
-    parser = commands.add_parser(
-        "make",
-        help="make a clip from scratch: stand or walk",
-        description="Make a looped clip from scratch, balanced and with planted feet.",
-    )
-    kinds = parser.add_subparsers(title="clips", required=True, metavar="stand|walk")
-    stand = kinds.add_parser(
-        "stand",
-        help="sway, squat and wave on planted feet",
-    )
-    stand_options = _numbers(
-        stand,
-        {
-            "fps": (50.0, "frames per second"),
-            "duration": (10.0, "s, at least 6"),
-            "sway": (0.035, "m to either side, at most 0.06"),
-            "squat": (0.12, "m that the pelvis goes down, at most 0.15"),
-            "wave": (1.0, "0 (arms hang) to 1 (the hand over the shoulder)"),
-        },
-    )
-    stand.add_argument("--seed", type=int, help="vary sizes, arm and order; same seed, same clip")
-    walk = kinds.add_parser(
-        "walk",
-        help="stand, walk straight ahead, stand",
-    )
-    walk_options = _numbers(
-        walk,
-        {
-            "fps": (50.0, "frames per second"),
-            "speed": (0.6, "m/s of the steady walk, 0.1 to 0.9"),
-            "step-time": (0.5, "s per step"),
-            "duration": (10.0, "s of the whole clip; rounded to whole steps"),
-            "stand-time": (0.6, "s of standing at start and end; 0: a pure walking cycle"),
-            "double-support": (0.25, "fraction of a step in which both feet stand"),
-            "clearance": (0.06, "m that a foot is lifted"),
-            "crouch": (0.02, "m that the pelvis is lower than in the default pose"),
-            "arm-swing": (0.8, "rad of the shoulder per m between the feet"),
-        },
-    )
-    stand.set_defaults(kind="stand", options=[*stand_options, "seed"])
-    walk.set_defaults(kind="walk", options=walk_options)
-    for kind in (stand, walk):
-        kind.add_argument("--out", type=Path, required=True, help="file to write: .json or .npz")
-        kind.add_argument("--name", help="name of the clip (default: that of the file)")
-        kind.set_defaults(run=_make)
-
-
 def _add_show(commands: Any) -> None:
     parser = commands.add_parser(
         "show",
@@ -159,16 +112,6 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _numbers(parser: argparse.ArgumentParser, options: dict[str, tuple[float, str]]) -> list[str]:
-    """Add an option for each number and return the names under which the namespace has them."""
-    return [
-        parser.add_argument(
-            f"--{name}", type=float, default=default, help=f"{text} (%(default)s)"
-        ).dest
-        for name, (default, text) in options.items()
-    ]
-
-
 def _told(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the user told of the source, as keywords of ``load_motion``."""
     told = {name: getattr(args, name) for name in ("source_fps", "format", "quat_order", "joints")}
@@ -203,7 +146,7 @@ def _convert(args: argparse.Namespace) -> int:
         save_csv(clip, args.output, quat_order=args.csv_quat_order)
     else:
         save_motion(clip, args.output)
-    _tell(clip, args.output)
+    tell(clip, args.output)
     return 0
 
 
@@ -230,24 +173,6 @@ def _cut(clip: MotionClip, frames: str) -> MotionClip:
     )
 
 
-def _make(args: argparse.Namespace) -> int:
-    from g1_mimic.motion import synthesis
-    from g1_mimic.motion.formats import require_writable, save_motion
-
-    require_writable(args.out)
-    given = {option: getattr(args, option) for option in args.options}
-    make = synthesis.make_stand if args.kind == "stand" else synthesis.make_walk
-    clip = make(**given, name=args.name or args.out.stem)
-    save_motion(clip, args.out)
-    _tell(clip, args.out)
-    return 0
-
-
-def _tell(clip: MotionClip, path: Path) -> None:
-    loop = ", looped" if clip.looped else ""
-    print(f"{path}: {clip.num_frames} frames, {clip.duration:.2f} s at {clip.fps:g} Hz{loop}")
-
-
 def _show(args: argparse.Namespace) -> int:
     from g1_mimic.robot.render import check_picture_path, render_motion
 
@@ -256,5 +181,5 @@ def _show(args: argparse.Namespace) -> int:
         raise G1MimicError(f"--poses is {args.poses}; at least 1 is needed")
     clip = _load(args)
     render_motion(args.output, clip.qpos(), clip.fps, poses=args.poses, azimuth=args.azimuth)
-    _tell(clip, args.output)
+    tell(clip, args.output)
     return 0

@@ -111,8 +111,8 @@ class PoseSolver:
         if left > _TOLERANCE:
             raise G1MimicError(
                 f"frame {frame} of the motion cannot be reached within the soft joint limits "
-                f"({left:.3f} m or rad are missing); ask for a lower speed, shorter steps or a "
-                "smaller squat"
+                f"({left:.1g} m or rad are missing); ask for a lower speed, shorter steps or a "
+                "smaller motion"
             )
         return np.asarray(self._configuration.q.copy())
 

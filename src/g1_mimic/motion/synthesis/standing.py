@@ -172,7 +172,7 @@ def make_squat(
 @checked
 def make_weight_shift(
     *,
-    amount: Annotated[float, Within(0.1, 1.0, "1: all weight on one foot")] = 0.8,
+    amount: Annotated[float, Within(0.1, 0.95, "1: over the middle of a foot")] = 0.8,
     move: Annotated[float, Within(0.6, 10.0, "s from the middle to a foot")] = 1.0,
     hold: Annotated[float, Within(0.0, 10.0, "s over each foot")] = 0.6,
     count: Annotated[int, Within(1, 30, "how often over each foot")] = 2,
@@ -183,7 +183,7 @@ def make_weight_shift(
     """Make a looped clip of shifting the weight from foot to foot and holding it there.
 
     Args:
-        amount: how far the centre of mass goes to a foot's middle, 0.1 to 1 (all the way).
+        amount: how far the centre of mass goes to a foot's middle, 0.1 to 0.95 (all the way is 1).
         move: s from the middle to a foot, 0.6 to 10.
         hold: s over each foot, 0 to 10.
         count: how often over each foot, 1 to 30.

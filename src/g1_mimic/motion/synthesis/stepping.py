@@ -27,7 +27,6 @@ _FULL_ROLL = 0.05
 
 StepTime = Annotated[float, Within(0.4, 1.2, "s per step")]
 DoubleSupport = Annotated[float, Within(0.15, 0.6, "fraction of a step in which both feet stand")]
-Clearance = Annotated[float, Within(0.01, 0.15, "m that a foot is lifted")]
 
 
 def split_step(step_frames: int, double_support: float) -> tuple[int, int]:
@@ -147,7 +146,7 @@ def make_walk(
         float, Within(0.0, 10.0, "s of standing at start and end; 0: a pure walking cycle")
     ] = 0.6,
     double_support: DoubleSupport = 0.25,
-    clearance: Clearance = 0.06,
+    clearance: Annotated[float, Within(0.01, 0.15, "m that a foot is lifted")] = 0.06,
     crouch: Annotated[
         float, Within(0.0, 0.12, "m that the pelvis is lower than in the default pose")
     ] = 0.02,
@@ -224,7 +223,7 @@ def make_march(
     steps: Annotated[int, Within(2, 200, "how many")] = 12,
     step_time: StepTime = 0.6,
     double_support: DoubleSupport = 0.25,
-    clearance: Clearance = 0.1,
+    clearance: Annotated[float, Within(0.01, 0.12, "m that a foot is lifted")] = 0.1,
     arm_swing: Annotated[float, Within(0.0, 1.0, "rad of the shoulder")] = 0.5,
     fps: Fps = 50.0,
     profile: RobotProfile | None = None,
@@ -236,7 +235,7 @@ def make_march(
         steps: how many, 2 to 200.
         step_time: s per step, 0.4 to 1.2.
         double_support: fraction of a step in which both feet stand, 0.15 to 0.6.
-        clearance: m that a foot is lifted, 0.01 to 0.15.
+        clearance: m that a foot is lifted, 0.01 to 0.12.
         arm_swing: rad that a shoulder turns with the opposite leg, 0 to 1.
         fps: frames per second, 20 to 500.
         profile: the robot; the hardware's by default.
