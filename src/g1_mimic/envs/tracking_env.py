@@ -115,7 +115,9 @@ class TrackingEnv:
         self.num_envs = num_envs
         self.rng = np.random.default_rng(seed)
         self.reference = Reference(clip, profile, config)
-        self.phase = PhaseSampler(phase or PhaseConfig(), self.reference.num_starts, CONTROL_RATE)
+        self.phase = PhaseSampler(
+            phase or PhaseConfig(), self.reference.num_starts, CONTROL_RATE, clip.looped
+        )
         self.model: mujoco.MjModel = build_model(
             profile,
             timestep=config.physics_dt,
@@ -222,7 +224,8 @@ class TrackingEnv:
             "frame": self.frame.copy(),
         }
         ended = np.flatnonzero(terminated | truncated)
-        self.phase.record(self.frame[terminated & ~broken])
+        body_error = info["errors"]["body_pos"]
+        self.phase.record(self.frame[~broken], terminated[~broken], body_error[~broken])
         observations = final
         if len(ended):
             self.reset_to(ended, self.phase.sample(len(ended), self.rng))

@@ -1,4 +1,13 @@
-"""Where in a clip episodes start: uniformly, or more often where the policy fails."""
+"""Where in a clip episodes start: anywhere, or more often where the policy fails or tracks badly.
+
+Which strategy to choose:
+
+- ``uniform``: easy clips, and whenever starts should say nothing about the policy.
+- ``failure_bins``: clips with hard moments that end episodes. Without falls it is uniform.
+- ``error_bins``: clips that are tracked badly somewhere without falling. It looks at every step,
+  so that it knows early what failures tell late; but a moment that nobody can track well takes a
+  share of the starts for ever.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +22,95 @@ from g1_mimic.settings import Settings
 class PhaseConfig(Settings):
     """How start frames are drawn."""
 
-    strategy: Literal["uniform", "failure_bins"] = "uniform"
+    strategy: Literal["uniform", "failure_bins", "error_bins"] = "uniform"
+    """uniform, failure_bins (by failures) or error_bins (by the error of the body positions)."""
     bin_s: float = Field(1.0, gt=0)
-    """Width of a failure bin, s."""
+    """Width of a bin, s."""
     uniform_ratio: float = Field(0.1, gt=0)
     """Probability mass (before normalisation) shared by all bins alike."""
     smoothing: float = Field(0.001, gt=0, le=1)
-    """Rate of the moving average of failures, per control step."""
+    """Rate of the moving averages of failures and errors, per control step."""
     kernel_size: int = Field(1, ge=1)
-    """Bins before a failure that are made likelier too."""
+    """How many bins a failure counts for: its own and those before it."""
     kernel_decay: float = Field(0.8, gt=0, le=1)
     """Weight of each further bin before the failure."""
+    lead_s: float = Field(0.0, ge=0)
+    """Failures and errors count for the moment this much earlier, s; 0 is BeyondMimic's."""
+    max_share: float = Field(1.0, gt=0, le=1)
+    """Most that one bin can take of the starts (no less than an equal share); 1 is no limit."""
 
 
 class PhaseSampler:
     """Draws start frames of episodes from a clip of ``num_frames`` frames.
 
-    `failure_bins` is BeyondMimic's adaptive sampling (whole_body_tracking, mdp/commands.py): a
-    moving average of failures per bin, smoothed backwards in time by a decaying kernel (what goes
-    wrong now began a little earlier), above a uniform floor.
+    A bin's probability is its weight plus a uniform floor, smoothed backwards in time by a
+    decaying kernel (what goes wrong now began a little earlier), and capped at ``max_share``.
+
+    - `failure_bins` (BeyondMimic, Liao et al. 2025; whole_body_tracking, mdp/commands.py): the
+      weight is a moving average of the failures per step in the bin.
+    - `error_bins`: the weight is a moving average of the body position error of those who are in
+      the bin, as a share of the sum over all bins; one where nobody has been counts as average.
+
+    ``lead_s`` moves what goes wrong to an earlier moment exactly, where the kernel spreads it over
+    whole bins. An episode that starts in the moment of the fall begins too late to prevent it, so
+    a lead of 0.5 to 1 s, or a kernel, is what bins shorter than that need. ``max_share`` keeps a
+    moment that cannot be learned from taking all the starts.
 
     Args:
         config: the strategy and its parameters.
         num_frames: number of frames an episode may start from.
         rate: frames per second.
+        looped: whether the first frame follows the last.
     """
 
-    def __init__(self, config: PhaseConfig, num_frames: int, rate: float) -> None:
+    def __init__(
+        self, config: PhaseConfig, num_frames: int, rate: float, looped: bool = True
+    ) -> None:
         self.config = config
         self.num_frames = num_frames
+        self.rate = rate
+        self.looped = looped
         self.bins = max(1, int(num_frames / rate / config.bin_s))
         self.failures = np.zeros(self.bins)
+        self.errors = np.zeros(self.bins)
+        """Moving average of the error, m, as if it had been 0 before the first visit."""
+        self._known = np.zeros(self.bins)  # the same average of 1: what `errors` lacks
+        self.visits = np.zeros(self.bins)
+        """Control steps in each bin since `take_counts`, over all robots."""
+        self.falls = np.zeros(self.bins)
+        """Failures in each bin since `take_counts`; without the lead."""
         kernel = config.kernel_decay ** np.arange(config.kernel_size)
         self._kernel = kernel / kernel.sum()
 
+    @property
+    def bin_s(self) -> float:
+        """Width of a bin, s: the configured one, stretched to fill the clip."""
+        return self.num_frames / self.rate / self.bins
+
+    # -- drawing --------------------------------------------------------------------------------
+
+    def weights(self) -> np.ndarray:
+        """Return what speaks for each bin [bins], before floor, kernel and cap."""
+        if self.config.strategy == "failure_bins":
+            return self.failures
+        seen = self._known > 0
+        if self.config.strategy == "uniform" or not seen.any():
+            return np.zeros(self.bins)
+        average = self.errors / np.where(seen, self._known, 1.0)
+        average = np.where(seen, average, average[seen].mean())
+        total = average.sum()
+        return average / total if total > 0 else average
+
     def probabilities(self) -> np.ndarray:
         """Return the probability of each bin [bins]."""
-        if self.config.strategy == "uniform":
+        config = self.config
+        if config.strategy == "uniform":
             return np.full(self.bins, 1.0 / self.bins)
-        weights = self.failures + self.config.uniform_ratio / self.bins
-        padded = np.pad(weights, (0, self.config.kernel_size - 1), mode="edge")
+        weights = self.weights() + config.uniform_ratio / self.bins
+        padded = np.pad(weights, (0, config.kernel_size - 1), mode="edge")
         # correlate, not convolve: bin b gathers what failed in b, b + 1, …
         weights = np.correlate(padded, self._kernel, mode="valid")
-        return weights / weights.sum()
+        return cap(weights / weights.sum(), config.max_share)
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``count`` start frames, integers in [0, num_frames)."""
@@ -65,12 +120,38 @@ class PhaseSampler:
         frames = (bins + rng.random(count)) / self.bins * self.num_frames
         return np.minimum(frames.astype(np.int64), self.num_frames - 1)
 
-    def record(self, failed_frames: np.ndarray) -> None:
-        """Take in the frames (modulo the clip's length) at which episodes failed in one step."""
-        bins = (failed_frames % self.num_frames) * self.bins // self.num_frames
-        counts = np.bincount(bins, minlength=self.bins)
-        rate = self.config.smoothing
+    # -- learning where -------------------------------------------------------------------------
+
+    def record(self, frames: np.ndarray, failed: np.ndarray, errors: np.ndarray) -> None:
+        """Take in one control step of n robots.
+
+        Args:
+            frames: frames of the clip that the robots are at [n]; of a looped clip in any lap.
+            failed: whether the episode failed there [n], bool.
+            errors: error of the body positions [n], m.
+        """
+        here, rate = self._bins_of(frames), self.config.smoothing
+        self.visits += np.bincount(here, minlength=self.bins)
+        self.falls += np.bincount(here[failed], minlength=self.bins)
+        blamed = self._bins_of(frames - round(self.config.lead_s * self.rate))
+        counts = np.bincount(blamed[failed], minlength=self.bins)
         self.failures += rate * (counts - self.failures)
+        present = np.bincount(blamed, minlength=self.bins)
+        mean = np.bincount(blamed, errors, self.bins) / np.maximum(present, 1)
+        step = rate * (present > 0)
+        self.errors += step * (mean - self.errors)
+        self._known += step * (1.0 - self._known)
+
+    def _bins_of(self, frames: np.ndarray) -> np.ndarray:
+        last = self.num_frames - 1
+        frames = frames % self.num_frames if self.looped else np.clip(frames, 0, last)
+        return frames * self.bins // self.num_frames
+
+    def take_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``visits`` and ``falls`` [bins] and set both to 0."""
+        counts = self.visits, self.falls
+        self.visits, self.falls = np.zeros(self.bins), np.zeros(self.bins)
+        return counts
 
     def metrics(self) -> dict[str, float]:
         """Return the normalised entropy of the bins, and the likeliest bin with its share."""
@@ -79,12 +160,14 @@ class PhaseSampler:
         return {
             "phase_entropy": float(entropy),
             "phase_top_share": float(p.max()),
-            "phase_top_s": float((p.argmax() + 0.5) * self.config.bin_s),
+            "phase_top_s": float((p.argmax() + 0.5) * self.bin_s),
         }
+
+    # -- checkpoints ----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
-        return {"failures": self.failures.copy()}
+        return {name: getattr(self, name).copy() for name in _STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`'s result.
@@ -92,7 +175,29 @@ class PhaseSampler:
         Raises:
             ValueError: if the clip's length or the bin width has changed since.
         """
-        failures = np.asarray(state["failures"], dtype=np.float64)
-        if failures.shape != self.failures.shape:
-            raise ValueError(f"{failures.size} failure bins in the state, {self.bins} expected")
-        self.failures = failures
+        arrays = {name: np.array(state[name], dtype=np.float64) for name in _STATE}
+        for array in arrays.values():
+            if array.shape != (self.bins,):
+                raise ValueError(f"{array.size} phase bins in the state, {self.bins} expected")
+        for name, array in arrays.items():
+            setattr(self, name, array)
+
+
+_STATE = ("failures", "errors", "_known", "visits", "falls")
+
+
+def cap(probabilities: np.ndarray, most: float) -> np.ndarray:
+    """Limit each of ``probabilities`` [n] to ``most``; the others grow in proportion.
+
+    A limit below 1/n is taken as 1/n: n probabilities cannot all be smaller.
+    """
+    most = max(most, 1.0 / len(probabilities))
+    result = probabilities.copy()
+    full = np.zeros(len(result), dtype=bool)
+    while (result[~full] > most).any():  # each round fills at least one more
+        full |= result > most
+        result[full] = most
+        rest = probabilities[~full]
+        if rest.size:
+            result[~full] = rest * ((1.0 - most * full.sum()) / rest.sum())
+    return result / result.sum()
