@@ -93,7 +93,7 @@ def test_the_newest_policy_of_the_runs_is_the_default(
     [
         ("policy:=/none.onnx", "policy '/none.onnx' not found"),
         ("motion:=dance", "'still', not 'dance'"),
-        ("seed:=x", "seed:=x is not a number"),
+        ("seed:=x", "seed:=x is not a whole number"),
         ("viewer:=maybe", "viewer:=maybe is neither true nor false"),
         ("params_file:=none.yaml", "params_file 'none.yaml' not found"),
     ],

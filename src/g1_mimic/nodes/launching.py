@@ -53,7 +53,8 @@ def _convert(name: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise G1MimicError(f"{name}:={text} is not a number") from None
+        what = "a whole number" if kind is int else "a number"
+        raise G1MimicError(f"{name}:={text} is not {what}") from None
 
 
 def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -> str:
