@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from g1_mimic.cli import main
+from g1_mimic.files import share_dir
 from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.make_commands import KINDS
 from g1_mimic.robot.render import contact_sheet
 
 
@@ -67,24 +70,58 @@ def test_make_is_reproducible(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
-def test_shipped_clips_are_what_make_makes(tmp_path: Path, repository: Path) -> None:
-    """The files in the package come from the defaults, to the last digit but one."""
-    assert main(["motion", "make", "stand", "--out", str(tmp_path / "stand.json")]) == 0
-    made = json.loads((tmp_path / "stand.json").read_text())
-    shipped = json.loads((repository / "models/motions/stand.json").read_text())
+def shipped_commands() -> list[str]:
+    """Return the commands that the clips' README records."""
+    text = (share_dir() / "models/motions/README.md").read_text(encoding="utf-8")
+    return re.findall(r"^g1-mimic (motion make .*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", shipped_commands())
+def test_shipped_clips_are_what_make_makes(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recorded command makes the file in the package, to the last digit but one."""
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 0
+    made = json.loads(next(tmp_path.iterdir()).read_text())
+    name = command.split()[-1]
+    assert next(tmp_path.iterdir()).name == name
+    shipped = json.loads((share_dir() / "models/motions" / name).read_text())
     # Another processor may round the last digit differently.
     np.testing.assert_allclose(made.pop("frames"), shipped.pop("frames"), atol=2e-6)
     assert made == shipped
 
 
+def test_every_shipped_clip_has_a_command_and_is_small() -> None:
+    """No clip without a recipe, none above 400 kB."""
+    files = sorted((share_dir() / "models/motions").glob("*.json"))
+    assert sorted(command.split()[-1] for command in shipped_commands()) == [f.name for f in files]
+    assert max(file.stat().st_size for file in files) < 400_000
+
+
+def test_every_kind_has_a_maker_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the command line offers is what the package can make, each with its options."""
+    from g1_mimic.motion import synthesis
+
+    assert sorted(f"make_{kind}" for kind in KINDS) == sorted(synthesis.__all__)
+    for kind in KINDS:
+        with pytest.raises(SystemExit) as end:
+            main(["motion", "make", kind, "--help"])
+        assert end.value.code == 0
+        assert "--fps" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["info", "nosuch"], "motion 'nosuch' not found; the package offers: stand, walk"),
+        (["info", "nosuch"], "motion 'nosuch' not found; the package offers: dance, "),
         (["info", "walk", "--fps", "-5"], "must be above 0, not -5"),
         (["info", "walk", "--quat-order", "xyzw"], "--quat-order is for files that do not say it"),
         (["make", "walk", "--out", "x.bvh"], "written as .json, .npz, .csv"),
         (["make", "walk", "--out", "x.json", "--speed", "3"], "speed is 3"),
+        (["make", "squat", "--out", "x.json", "--count", "0"], "count is 0; it must be from 1 to"),
+        (["make", "march", "--out", "x.json", "--clearance", "nan"], "clearance is nan"),
+        (["make", "mix", "--out", "x.json", "--seed", "-1"], "seed is -1; it must be from 0 to"),
         (["convert", "walk", "x.bvh"], "written as .json, .npz, .csv"),
         (["convert", "walk", "x.npz", "--frames", "many"], "--frames is FIRST:LAST, not 'many'"),
         (["convert", "walk", "x.npz", "--frames", "7:8"], "keeps 1 of 495 frames"),
