@@ -199,12 +199,12 @@ def unknown_joint(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("mistake", "words"),
     [
-        (lambda folder: "motion:=moonwalk", ("motion 'moonwalk'", "stand, turn, walk")),
+        (lambda folder: "motion:=moonwalk", ("motion 'moonwalk' not found", "offers: ", "stand")),
         (nan_motion, ("holes", "frame 3", "left_knee_joint is nan")),
         (motion_without_joints, ("small_robot.json", "right_wrist_yaw_joint", "missing")),
         (misspelled_parameter, ("learner.actor_hiden", "did you mean 'actor_hidden'")),
         (unknown_joint, ("robot.yaml", "'*_kneecap_joint' matches no joint")),
-        (lambda folder: "sampling:=best", ("sampling", "'uniform', 'per'")),
+        (lambda folder: "sampling:=best", ("sampling: ", "'uniform'", "'per'")),
     ],
     ids=["motion", "nan", "joints", "params-file", "robot", "sampling"],
 )
