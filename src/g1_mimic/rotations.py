@@ -101,9 +101,7 @@ def quat_from_axis_angle(axis: Array, angle: Array) -> Array:
     module = array_module(angle)
     half = 0.5 * angle
     sine = module.sin(half)
-    return _stack(
-        [module.cos(half), axis[..., 0] * sine, axis[..., 1] * sine, axis[..., 2] * sine]
-    )
+    return _stack([module.cos(half), axis[..., 0] * sine, axis[..., 1] * sine, axis[..., 2] * sine])
 
 
 def quat_from_yaw(yaw: Array) -> Array:
@@ -160,9 +158,17 @@ def rotation_vector(q: Array) -> Array:
     return q[..., 1:] * factor[..., None]
 
 
+def quat_from_rotation_vector(vector: Array) -> Array:
+    """Return the rotation by |``vector``| [..., 3] (rad) about it; undoes ``rotation_vector``."""
+    module = array_module(vector)
+    where = np.where if module is np else module.where
+    angle = ((vector * vector).sum(-1)) ** 0.5
+    return quat_from_axis_angle(
+        vector / where(angle < 1e-12, angle * 0.0 + 1.0, angle)[..., None], angle
+    )
+
+
 def quat_slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Interpolate from ``a`` to ``b`` [..., 4] at ``t`` [...] in [0, 1] along the shorter arc."""
     rotation = rotation_vector(quat_multiply(quat_conjugate(a), b)) * t[..., None]
-    angle = np.linalg.norm(rotation, axis=-1)
-    axis = rotation / np.where(angle < 1e-12, 1.0, angle)[..., None]
-    return quat_normalize(quat_multiply(a, quat_from_axis_angle(axis, angle)))
+    return quat_normalize(quat_multiply(a, quat_from_rotation_vector(rotation)))

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.fix_command import add_fix
 from g1_mimic.motion.make_commands import add_make, tell
+from g1_mimic.motion.source_options import add_source, told
 
 if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
 
 
 def add_parser(commands: Any) -> None:
-    """Add the commands ``info``, ``convert``, ``make`` and ``show``.
+    """Add the commands ``info``, ``fix``, ``convert``, ``make`` and ``show``.
 
     Args:
         commands: what ``ArgumentParser.add_subparsers`` returned. The chosen command is left in
@@ -24,6 +26,7 @@ def add_parser(commands: Any) -> None:
             raises ``G1MimicError`` for what the user can mend.
     """
     _add_info(commands)
+    add_fix(commands)
     _add_convert(commands)
     add_make(commands)
     _add_show(commands)
@@ -36,7 +39,7 @@ def _add_info(commands: Any) -> None:
         description="Check a clip against the robot's limits and print what it is. "
         "Ends with status 1 if the clip has errors.",
     )
-    _add_source(parser)
+    add_source(parser, fps=0.0)
     parser.add_argument("--robot", default="g1_29dof", help="robot profile (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_info)
@@ -49,7 +52,7 @@ def _add_convert(commands: Any) -> None:
         description="Read a clip, resample it, recompute all velocities, and write it as .npz "
         "(BeyondMimic's layout with names), .csv (36 columns, names in comments) or .json.",
     )
-    _add_source(parser)
+    add_source(parser)
     parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz, .csv, .json")
     parser.add_argument("--name", help="name of the clip (default: the file's)")
     parser.add_argument(
@@ -78,7 +81,7 @@ def _add_show(commands: Any) -> None:
         help="render a clip as a picture (.png) or film (.mp4, .gif)",
         description="Render a clip: a .png with poses side by side, or a film.",
     )
-    _add_source(parser)
+    add_source(parser)
     parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .png, .mp4, .gif")
     parser.add_argument("--poses", type=int, default=18, help="poses in a .png (%(default)s)")
     parser.add_argument(
@@ -87,49 +90,19 @@ def _add_show(commands: Any) -> None:
     parser.set_defaults(run=_show)
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "motion",
-        help="path of a .json, .npz, .csv, .pkl or SONIC folder (FILE.pkl#KEY: one of several), "
-        "or a clip of the package",
-    )
-    parser.add_argument(
-        "--fps", type=float, default=50.0, help="resample to this rate, Hz; 0 keeps (%(default)s)"
-    )
-    parser.add_argument("--source-fps", type=float, help="frame rate of a file without one")
-    parser.add_argument(
-        "--format", help="json, npz, csv, pkl, gmr, asap, mimickit, sonic (told from the content)"
-    )
-    parser.add_argument(
-        "--quat-order",
-        choices=("xyzw", "wxyz"),
-        help="quaternion columns of a file without names (told from the motion)",
-    )
-    parser.add_argument(
-        "--joints",
-        choices=("mjcf", "isaac"),
-        help="joint order of a file without names (told from the motion)",
-    )
-
-
-def _told(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the user told of the source, as keywords of ``load_motion``."""
-    told = {name: getattr(args, name) for name in ("source_fps", "format", "quat_order", "joints")}
-    return {"fps": args.fps or None, **told}
-
-
 def _load(args: argparse.Namespace) -> MotionClip:
     from g1_mimic.motion.formats import load_motion
 
-    return load_motion(args.motion, **_told(args))
+    return load_motion(args.motion, **told(args))
 
 
 def _info(args: argparse.Namespace) -> int:
     from g1_mimic.motion.formats import inspect_motion
     from g1_mimic.robot.profile import load_profile
 
-    _, report = inspect_motion(args.motion, profile=load_profile(args.robot), **_told(args))
-    print(json.dumps(asdict(report), indent=2) if args.json else report)
+    _, report = inspect_motion(args.motion, profile=load_profile(args.robot), **told(args))
+    data = {"verdict": report.verdict, **asdict(report)}
+    print(json.dumps(data, indent=2) if args.json else report)
     return 1 if report.errors else 0
 
 

@@ -28,7 +28,7 @@ from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.joints import BODY_ORDERS, JOINT_ORDERS, to_joint_order
 from g1_mimic.motion.kinematics import complete_trajectory, forward_kinematics
 from g1_mimic.motion.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz
-from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory
+from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory, one_line
 from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
 
 _FIT = 0.05
@@ -100,7 +100,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except G1MimicError:
         raise
     except Exception as error:  # a damaged file can raise anything, and must not
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        detail = one_line(f"{type(error).__name__}: {error}")
         raise G1MimicError(f"{path} is no readable npz file (damaged?): {detail}") from error
 
 

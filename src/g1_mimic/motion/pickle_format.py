@@ -25,7 +25,7 @@ from g1_mimic.motion.orders import ReadOptions, quat_to_wxyz, settle_orders
 from g1_mimic.motion.safe_pickle import load_pickle
 from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory, one_line
 from g1_mimic.robot.names import NUM_JOINTS
-from g1_mimic.rotations import quat_error, quat_from_axis_angle
+from g1_mimic.rotations import quat_error, quat_from_rotation_vector
 
 _ASAP = ("root_trans_offset", "root_rot", "dof", "fps")
 _GMR = ("fps", "root_pos", "root_rot", "dof_pos")
@@ -124,7 +124,7 @@ def _read_asap(source: str, name: str, data: dict[str, Any], options: ReadOption
         if turns.shape[1] <= _JOINTS_WITHOUT_WRISTS:
             raise G1MimicError(f"{source}: pose_aa has {turns.shape[1]} bodies, at least 24 needed")
         # The same rotations once more, as vectors: they tell the order and check the joints.
-        root = _from_rotation_vector(turns[:, 0])
+        root = quat_from_rotation_vector(turns[:, 0])
         off = {o: float(quat_error(quat_to_wxyz(raw, o), root).mean()) for o in ("xyzw", "wxyz")}
         best = min(off, key=lambda o: off[o])
         if options.quat_order is None and off[best] < _AGREE:
@@ -152,7 +152,7 @@ def _read_mimickit(
         joints, wrists = frames[:, 6:], ()
     else:
         raise _wrong_robot(source, "frames", max(width, 0))
-    quat = _from_rotation_vector(frames[:, 3:6])
+    quat = quat_from_rotation_vector(frames[:, 3:6])
     if wrists:
         options.refuse(source, "joints")
         notes: tuple[str, ...] = ()
@@ -172,12 +172,6 @@ def _read_mimickit(
 _READERS = {"gmr": _read_gmr, "asap": _read_asap, "mimickit": _read_mimickit}
 _TITLES: dict[str, str] = {"gmr": "GMR", "asap": "ASAP or PBHC", "mimickit": "MimicKit"}
 _WRISTS: tuple[str, ...] = ("23 joints stored: the wrists stand at their default position",)
-
-
-def _from_rotation_vector(vector: np.ndarray) -> np.ndarray:
-    angle = np.linalg.norm(vector, axis=-1)
-    axis = vector / np.where(angle > 0.0, angle, 1.0)[..., None]
-    return np.asarray(quat_from_axis_angle(axis, angle))
 
 
 def _velocity_notes(source: str, data: dict[str, Any], joints: np.ndarray, fps: float) -> list[str]:

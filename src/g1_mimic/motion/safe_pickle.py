@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.trajectory import one_line
 
 _MAX_BYTES = 1 << 29
 """Of a file, also when it is decompressed."""
@@ -86,7 +87,7 @@ def load_pickle(path: Path) -> Any:
     except _Refusal as refusal:
         raise G1MimicError(f"{path} is refused: {refusal}") from None
     except Exception as error:  # a damaged pickle can raise anything, and must not
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        detail = one_line(f"{type(error).__name__}: {error}")
         raise G1MimicError(f"{path} is no readable pickle (damaged?): {detail}") from error
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from g1_mimic.motion.balance import sole_points
 from g1_mimic.motion.clip import MotionClip, lap_transforms
 from g1_mimic.motion.orders import DEGREES
+from g1_mimic.motion.quality import floating_frames, foot_contacts, glitches
 from g1_mimic.rotations import quat_conjugate, quat_error, quat_multiply, quat_yaw
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ _HOVER = 0.05
 """m: feet that never come closer to the floor than this do not stand."""
 _JUMP_SPEED = 10.0
 """m/s of the pelvis."""
+_LEVEL = 0.005
+"""m: standing feet that are closer to the floor need no shift of the whole clip."""
+_SLIP = 0.15
+"""m/s: a standing foot that slides faster on average is no standing foot."""
 _LOOP_GAP = 0.02
 """m and rad between the last frame and the first one moved."""
 
@@ -40,6 +44,15 @@ class MotionReport:
     """A clip with warnings loads; a policy may not be able to follow it there."""
     figures: Figures = field(default_factory=dict)
     """Named with their units, in the order in which they are printed."""
+    hints: tuple[str, ...] = ()
+    """Options of ``motion fix`` that help, each with what it helps against."""
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``usable with warnings`` or ``not usable``."""
+        if self.errors:
+            return "not usable"
+        return "usable with warnings" if self.warnings else "ok"
 
     def __str__(self) -> str:
         width = max(map(len, self.figures), default=0)
@@ -51,6 +64,8 @@ class MotionReport:
         lines += [f"  error: {text}" for text in self.errors]
         if not self.errors and not self.warnings:
             lines.append("  no errors, no warnings")
+        lines += [f"  hint: {text}" for text in self.hints]
+        lines.append(f"  verdict: {self.verdict}")
         return "\n".join(lines)
 
 
@@ -71,6 +86,7 @@ def validate_clip(clip: MotionClip, profile: RobotProfile | None = None) -> Moti
         profile = load_profile("g1_29dof")
     errors: list[str] = []
     warnings: list[str] = []
+    hints: list[str] = []
     figures: Figures = {
         "frames": clip.num_frames,
         "frame rate [Hz]": clip.fps,
@@ -80,12 +96,14 @@ def validate_clip(clip: MotionClip, profile: RobotProfile | None = None) -> Moti
     }
     _check_units(clip, errors)
     if not errors:
-        _check_joints(clip, profile, warnings, figures)
-        _check_jumps(clip, profile, warnings, figures)
-        _check_feet(clip, warnings, figures)
+        _check_joints(clip, profile, warnings, hints, figures)
+        _check_accelerations(clip, profile, warnings, hints, figures)
+        _check_jumps(clip, profile, warnings, hints, figures)
+        _check_feet(clip, warnings, hints, figures)
         if clip.looped:
-            _check_loop(clip, errors, figures)
-    return MotionReport(clip.name, tuple(errors), tuple(warnings), figures)
+            _check_loop(clip, errors, hints, figures)
+    hints = list(dict.fromkeys(hints))
+    return MotionReport(clip.name, tuple(errors), tuple(warnings), figures, tuple(hints))
 
 
 def _check_units(clip: MotionClip, errors: list[str]) -> None:
@@ -106,7 +124,11 @@ def _check_units(clip: MotionClip, errors: list[str]) -> None:
 
 
 def _check_joints(
-    clip: MotionClip, profile: RobotProfile, warnings: list[str], figures: Figures
+    clip: MotionClip,
+    profile: RobotProfile,
+    warnings: list[str],
+    hints: list[str],
+    figures: Figures,
 ) -> None:
     soft_lower, soft_upper = profile.soft_limits()
     beyond = np.maximum(
@@ -114,6 +136,10 @@ def _check_joints(
     )
     outside_soft = ((clip.joint_pos < soft_lower) | (clip.joint_pos > soft_upper)).any(axis=1)
     figures["frames outside soft joint limits"] = int(outside_soft.sum())
+    figures["frames outside joint limits"] = int((beyond > 1e-6).any(axis=1).sum())
+    figures["farthest outside a joint limit [rad]"] = max(float(beyond.max()), 0.0)
+    if beyond.max() > 1e-6:
+        hints.append("--clamp moves joints that are a little outside their limits back")
     for joint in np.flatnonzero(beyond.max(axis=0) > 1e-6):
         frame = int(beyond[:, joint].argmax())
         warnings.append(
@@ -131,11 +157,49 @@ def _check_joints(
             f"{profile.velocity_limit[joint]:.1f} ({int((ratio > 1).any(axis=1).sum())} frames "
             "break a limit)"
         )
+        hints.append("--smooth HZ slows the fastest joints down; --glitches if they jump")
+
+
+def _check_accelerations(
+    clip: MotionClip,
+    profile: RobotProfile,
+    warnings: list[str],
+    hints: list[str],
+    figures: Figures,
+) -> None:
+    """Compare with what the motor alone could do, its rotor carrying nothing: torque / armature.
+
+    An upper bound that needs no model of the floor; a joint that is above it follows no torque.
+    """
+    if clip.num_frames < 3:
+        return
+    acceleration = abs(np.diff(clip.joint_pos, 2, axis=0)) * clip.fps**2
+    ratio = acceleration / (profile.torque_limit / profile.armature)
+    frame, joint = np.unravel_index(ratio.argmax(), ratio.shape)
+    figures["largest joint acceleration [rad/s²]"] = float(acceleration.max())
+    figures["largest joint acceleration / unloaded motor's"] = float(ratio.max())
+    if ratio.max() > 1.0:
+        warnings.append(
+            f"frame {frame + 1}, {clip.joint_names[joint]} accelerates with "
+            f"{acceleration[frame, joint]:.0f} rad/s², {ratio.max():.1f} times what its motor can "
+            f"without any load ({int((ratio > 1.0).any(axis=1).sum())} frames do)"
+        )
+        hints.append("--smooth HZ takes fast vibrations out; --glitches single frames")
 
 
 def _check_jumps(
-    clip: MotionClip, profile: RobotProfile, warnings: list[str], figures: Figures
+    clip: MotionClip,
+    profile: RobotProfile,
+    warnings: list[str],
+    hints: list[str],
+    figures: Figures,
 ) -> None:
+    spikes = np.flatnonzero(glitches(clip.root_pos, clip.root_quat, clip.joint_pos))
+    figures["single frames that stick out"] = len(spikes)
+    if spikes.size:
+        shown = ", ".join(map(str, spikes[:8])) + (", …" if spikes.size > 8 else "")
+        warnings.append(f"{spikes.size} single frame(s) stick out of their neighbours: {shown}")
+        hints.append("--glitches replaces single frames that stick out")
     step = np.linalg.norm(np.diff(clip.root_pos, axis=0), axis=1) * clip.fps
     figures["travelled in the plane [m]"] = float(
         np.linalg.norm(clip.root_pos[-1, :2] - clip.root_pos[0, :2])
@@ -162,11 +226,18 @@ def _check_jumps(
 
 def foot_heights(clip: MotionClip) -> np.ndarray:
     """Return the height [T, 2] m of the lowest point of the left and right sole over the floor."""
-    return np.asarray(sole_points(clip)[..., 2].min(axis=-1))
+    return foot_contacts(clip).height
 
 
-def _check_feet(clip: MotionClip, warnings: list[str], figures: Figures) -> None:
-    height = foot_heights(clip).min(axis=1)
+def _check_feet(clip: MotionClip, warnings: list[str], hints: list[str], figures: Figures) -> None:
+    contacts = foot_contacts(clip)
+    height = contacts.height.min(axis=1)
+    floating = floating_frames(clip, contacts)
+    level, count = contacts.stance_level(), len(warnings)
+    figures["height at which feet stand [m]"] = level
+    figures["frames with a foot in the floor"] = int((height < -_PENETRATION).sum())
+    figures["mean slip of a standing foot [m/s]"] = contacts.mean_slip()
+    figures["frames that float"] = int(floating.sum())
     figures["lowest sole point [m]"] = float(height.min())
     figures["pelvis height, lowest and highest [m]"] = (
         f"{clip.root_pos[:, 2].min():.3f} {clip.root_pos[:, 2].max():.3f}"
@@ -179,6 +250,19 @@ def _check_feet(clip: MotionClip, warnings: list[str], figures: Figures) -> None
         )
     if height.min() > _HOVER:
         warnings.append(f"the feet never touch the floor: they stay {height.min():.3f} m above it")
+    elif level > _PENETRATION:
+        warnings.append(f"standing feet are {level:.3f} m above the floor")
+    elif floating.any():
+        warnings.append(
+            f"frame {int(floating.argmax())}, the robot floats: no foot is on the floor and it "
+            f"does not fall ({int(floating.sum())} frames)"
+        )
+    if warnings[count:] and abs(level) > _LEVEL:
+        hints.append("--ground puts the standing feet on the floor")
+    elif warnings[count:] and not clip.looped:
+        hints.append("--follow-ground puts the foot that stands on the floor all along")
+    if contacts.mean_slip() > _SLIP:
+        warnings.append(f"standing feet slide at {contacts.mean_slip():.2f} m/s on average")
 
 
 def loop_gap(clip: MotionClip) -> float:
@@ -190,7 +274,7 @@ def loop_gap(clip: MotionClip) -> float:
     return float(max(tilt, height, joints))
 
 
-def _check_loop(clip: MotionClip, errors: list[str], figures: Figures) -> None:
+def _check_loop(clip: MotionClip, errors: list[str], hints: list[str], figures: Figures) -> None:
     gap = loop_gap(clip)
     turn = quat_yaw(quat_multiply(clip.root_quat[-1], quat_conjugate(clip.root_quat[0])))
     figures["turned per lap [rad]"] = float(turn)
@@ -200,3 +284,4 @@ def _check_loop(clip: MotionClip, errors: list[str], figures: Figures) -> None:
             f"the clip is marked looped, but its last frame is {gap:.3f} (m or rad) off its first "
             "one moved in the plane; close the loop or set looped to false"
         )
+        hints.append("--loop blends the seam of a looped clip")
