@@ -24,7 +24,7 @@ ARGUMENTS: Arguments = {
     "robot": (str, "Robot profile: g1_29dof, g1_guide or a file"),
     "num_envs": (int, "Robots simulated side by side"),
     "total_env_steps": (int, "Control steps (20 ms each) over all robots"),
-    "sampling": (str, "Replay sampling: uniform, or per (prioritized experience replay)"),
+    "sampling": (str, "Replay: uniform, per, lap, per_critic or recency"),
     "seed": (int, "Seed of everything random in the run"),
     "device": (str, "Device of the learner: auto, cpu, cuda or cuda:N"),
     "run_dir": (str, "Folder of the run; empty: a new one under ./runs"),

@@ -71,7 +71,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--robot", help="robot profile: g1_29dof, g1_guide or a file")
     parser.add_argument("--num-envs", type=int, help="robots simulated side by side")
     parser.add_argument("--total-env-steps", type=int, help="control steps over all robots")
-    parser.add_argument("--sampling", choices=["uniform", "per"], help="replay sampling")
+    parser.add_argument("--sampling", help="replay: uniform, per, lap, per_critic or recency")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--run-dir", help="folder of the run (default: a new one under runs/)")

@@ -51,10 +51,12 @@ class Client:
         self.node = rclpy.create_node("client")
         self.steps: list[float] = []
         self.phases: list[Float32MultiArray] = []
+        self.histograms: list[Float32MultiArray] = []
         self.status: list[str] = []
         subscribe = self.node.create_subscription
         subscribe(Float64, "train/env_steps", lambda m: self.steps.append(m.data), 10)
         subscribe(Float32MultiArray, "train/phase_probabilities", self.phases.append, 10)
+        subscribe(Float32MultiArray, "train/priority_histogram", self.histograms.append, 10)
         subscribe(DiagnosticArray, "diagnostics", self._on_status, 10)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
@@ -115,6 +117,8 @@ def test_metrics_services_and_parameters(
     assert sorted(client.steps) == client.steps
     client.wait_for(lambda: client.phases, "phase probabilities")
     assert sum(client.phases[-1].data) == pytest.approx(1.0, abs=1e-5)
+    client.wait_for(lambda: client.histograms, "priority histogram")
+    assert sum(client.histograms[-1].data) == pytest.approx(1.0, abs=1e-5)
     client.wait_for(lambda: "training" in client.status, "diagnostics")
 
     saved = client.call(Trigger, "/trainer/save_checkpoint", Trigger.Request())

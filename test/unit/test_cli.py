@@ -105,7 +105,7 @@ def test_assignments_become_nested_settings() -> None:
         (["evaluate", "{folder}"], "has no policy.onnx"),
         (["export", "{folder}", "-o", "x.onnx"], "cannot read checkpoint"),
         (["render", "stand", "-o", "x.txt"], "pictures end in .png"),
-        (["motion", "info", "{truncated}"], "motion files end in"),
+        (["motion", "info", "{truncated}"], "motion files are"),
     ],
 )
 def test_mistakes_are_one_line_and_status_two(

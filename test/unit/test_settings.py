@@ -31,7 +31,7 @@ def test_misspelled_key_names_its_place_and_the_right_one() -> None:
     ("data", "words"),
     [
         ({"num_envs": 0}, "num_envs: Input should be greater than 0"),
-        ({"sampling": "best"}, "sampling: Input should be 'uniform' or 'per'"),
+        ({"sampling": "best"}, "sampling: Input should be 'uniform', 'per'"),
         ({"env": {"physics_dt": 0.003}}, "env.physics_dt: must divide the control period"),
         ({"env": {"policy_observation": ["command", "smell"]}}, "unknown observation term 'smell'"),
         ({"replay": {"capacity": 64}}, "replay.capacity holds fewer than"),

@@ -26,6 +26,7 @@ from g1_mimic.learning.checkpoint import (
     save_checkpoint,
 )
 from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.run_folder import make_run_path
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
@@ -54,12 +55,25 @@ def parameters(trainer: Trainer) -> list[torch.Tensor]:
     return [value for network in networks for value in network.state_dict().values()]
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "per"])
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, sampling: str) -> None:
+@pytest.mark.parametrize(
+    ("sampling", "strategy"),
+    [
+        ("uniform", "uniform"),
+        ("per", "uniform"),
+        ("per", "failure_bins"),
+        ("lap", "error_bins"),
+        ("per_critic", "uniform"),
+        ("recency", "uniform"),
+    ],
+)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    tmp_path: Path, sampling: str, strategy: str
+) -> None:
     """Stopped in the middle and resumed, a run has the same weights and replay to the bit."""
-    whole = open_trainer(config(tmp_path / "whole", sampling=sampling))
+    phase = {"strategy": strategy, "smoothing": 0.05, "lead_s": 0.2, "max_share": 0.3}
+    whole = open_trainer(config(tmp_path / "whole", sampling=sampling, phase=phase))
     whole.run()
-    first = open_trainer(config(tmp_path / "parts", sampling=sampling))
+    first = open_trainer(config(tmp_path / "parts", sampling=sampling, phase=phase))
     first.on_metrics = lambda step, metrics: first.stop()  # at the evaluation after 400 steps
     first.run()
     assert first.env_steps == 400
@@ -71,9 +85,17 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, sampl
         assert torch.equal(a, b)
     a, b = whole.buffer.state_dict(), second.buffer.state_dict()
     assert torch.equal(a["fields"]["obs"], b["fields"]["obs"])
-    if sampling == "per":
+    if sampling in ("per", "lap", "per_critic"):
         assert torch.equal(a["priorities"], b["priorities"])
-        assert a["beta"] == b["beta"] > 0.4
+        assert a["beta"] == b["beta"]
+        assert (a["beta"] > 0.4) == (sampling != "lap")
+    p = second.env.phase.probabilities()
+    np.testing.assert_array_equal(whole.env.phase.probabilities(), p)
+    assert (p.max() > 1 / len(p)) == (strategy != "uniform")
+    histories = [PhaseHistory.read(run.folder.phases) for run in (whole, second)]
+    assert histories[0].env_steps.tolist() == [400, 800]
+    for name, array in histories[0].state_dict().items():
+        np.testing.assert_array_equal(array, histories[1].state_dict()[name])
 
 
 def test_a_run_leaves_its_files(tmp_path: Path) -> None:
@@ -88,6 +110,7 @@ def test_a_run_leaves_its_files(tmp_path: Path) -> None:
     for name in ("policy.onnx", "policy_latest.onnx"):
         assert OnnxPolicy.load(folder / name).metadata.motion_name == "stand"
     assert {"eval/score", "train/return", "learner/critic_loss", "replay/beta"} <= set(metrics)
+    assert {f"replay/{name}" for name in ("entropy", "age", "weight_ess")} <= set(metrics)
 
 
 def test_metrics_reach_tensorboard(tmp_path: Path) -> None:
@@ -98,10 +121,14 @@ def test_metrics_reach_tensorboard(tmp_path: Path) -> None:
     seen: dict[int, dict[str, float]] = {}
     trainer.on_metrics = lambda step, metrics: seen.update({step: metrics})
     trainer.run()
-    events = EventAccumulator(str(tmp_path / "run" / "events"))
+    events = EventAccumulator(str(tmp_path / "run" / "events"), {"histograms": 0})
     events.Reload()
     for event in events.Scalars("eval/score"):
         assert event.value == pytest.approx(seen[event.step]["eval/score"], rel=1e-5)
+    assert [event.step for event in events.Scalars("eval/score")] == [400, 800]  # once each
+    assert [event.step for event in events.Histograms("replay/priority_histogram")] == [400, 800]
+    times = [event.value for event in events.Scalars("train/time_s")]
+    assert 0 < times[0] < times[1] < 60
 
 
 def test_exported_policy_acts_like_the_chosen_actor(tmp_path: Path) -> None:

@@ -216,16 +216,17 @@ class TrackingEnv:
         reward = np.where(broken, 0.0, reward * self.config.reward.scale)
         self.last_action = actions.copy()
         final = self.observe()
+        metrics = self._error_metrics(errors)
         info = {
             "terms": terms,
-            "errors": self._error_metrics(errors),
+            "errors": metrics,
             "broken": broken,
             "episode_length": self.episode_length.copy(),
             "frame": self.frame.copy(),
         }
         ended = np.flatnonzero(terminated | truncated)
-        body_error = info["errors"]["body_pos"]
-        self.phase.record(self.frame[~broken], terminated[~broken], body_error[~broken])
+        whole = ~broken
+        self.phase.record(self.frame[whole], terminated[whole], metrics["body_pos"][whole])
         observations = final
         if len(ended):
             self.reset_to(ended, self.phase.sample(len(ended), self.rng))

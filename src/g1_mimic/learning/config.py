@@ -17,20 +17,32 @@ TRAINER_NODE = "trainer"
 """Name of the node, and of its section in a ROS 2 parameter file."""
 
 
+Sampling = Literal["uniform", "per", "lap", "per_critic", "recency"]
+"""Strategies of the replay; `g1_mimic.learning.sampling` tells what each is and is for."""
+
+
 class ReplayConfig(Settings):
     """Experience replay; the parameters of prioritisation are the guide's."""
 
     capacity: int = Field(131072, gt=0)
     """Transitions kept, rounded down to whole vector steps."""
     batch_size: int = Field(256, gt=0)
-    alpha: float = Field(0.6, ge=0)
-    """Priority exponent: 0 is uniform."""
+    alpha: float = Field(0.6, ge=0, le=1)
+    """Priority exponent of per and per_critic: 0 is uniform."""
     beta: float = Field(0.4, ge=0, le=1)
-    """Importance weight exponent at the start."""
-    beta_increment: float = Field(0.0001, ge=0)
+    """Importance weight exponent of per and per_critic at the start."""
+    beta_increment: float = Field(0.0001, ge=0, le=1)
     """Growth of beta with each sampled batch, up to 1."""
-    epsilon: float = Field(1e-6, gt=0)
+    epsilon: float = Field(1e-6, gt=0, le=1)
     """Added to every priority."""
+    lap_alpha: float = Field(0.4, ge=0, le=1)
+    """Priority exponent of lap; the paper's."""
+    lap_threshold: float = Field(1.0, gt=0)
+    """lap: TD errors below this are all alike. In rewards before env.reward.scale; the paper's."""
+    uniform_share: float = Field(0.5, ge=0, lt=1)
+    """per_critic: share of the critic's batch that is drawn uniformly."""
+    half_life: float = Field(0.5, gt=0)
+    """recency: age at which a transition is half as likely as a new one, over the capacity."""
 
 
 class CheckpointConfig(Settings):
@@ -60,7 +72,8 @@ class TrainConfig(Settings):
     """Environment steps before the first update."""
     updates_per_step: int = Field(4, ge=1, le=64, json_schema_extra=LIVE)
     """Gradient steps per vector step of all environments."""
-    sampling: Literal["uniform", "per"] = "per"
+    sampling: Sampling = "per"
+    """Which transitions are replayed: uniform, per, lap, per_critic or recency."""
     seed: int = Field(0, ge=0)
     device: str = "auto"
     """Device of the learner: auto, cpu, cuda or cuda:N."""

@@ -139,7 +139,8 @@ class Learner:
 
         Args:
             batch: ``obs``, ``next_obs`` [B, critic_size], ``action`` [B, action_size], n-step
-                ``reward`` [B], ``discount`` [B] (0 after a failure), ``weights`` [B].
+                ``reward`` [B], ``discount`` [B] (0 after a failure), ``weights`` [B]; if the actor
+                is to learn from other states than the critic, ``actor_obs`` [B', critic_size].
 
         Returns:
             Metrics (0-dim tensors, no host synchronisation), and the magnitude of the TD error of
@@ -148,7 +149,7 @@ class Learner:
         self.updates += 1
         metrics, errors = self._update_critic(batch)
         if self.updates % self.config.actor_every == 0:
-            metrics |= self._update_actor(batch["obs"])
+            metrics |= self._update_actor(batch.get("actor_obs", batch["obs"]))
         return metrics, errors
 
     def _update_critic(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:

@@ -18,6 +18,8 @@ POLICY_FILE = "policy.onnx"
 LATEST_POLICY_FILE = "policy_latest.onnx"
 """The policy of the newest evaluation."""
 CONFIG_FILE = "config.yaml"
+PHASES_FILE = "phases.npz"
+"""Where in the clip episodes started and failed over the run (`PhaseHistory`)."""
 
 
 class RunFolder:
@@ -30,6 +32,7 @@ class RunFolder:
         self.policy = self.path / POLICY_FILE
         self.latest_policy = self.path / LATEST_POLICY_FILE
         self.config = self.path / CONFIG_FILE
+        self.phases = self.path / PHASES_FILE
         self.best = self.checkpoints / "best.pt"
 
     def create(self, config: dict[str, Any]) -> None:

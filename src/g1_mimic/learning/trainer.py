@@ -19,12 +19,13 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.checkpoint import newest_checkpoint, prune, save_checkpoint
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.evaluation import Evaluation, evaluate
-from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
 from g1_mimic.learning.experiment import choose_device, resolve
 from g1_mimic.learning.learner import Learner
 from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.progress import Progress
 from g1_mimic.learning.run_folder import RunFolder
+from g1_mimic.learning.sampling import HISTOGRAM_EDGES, make_replay
 from g1_mimic.policy.export import export_tracking_policy
 
 Request = tuple[Callable[[], Any], Future[Any]]
@@ -69,9 +70,15 @@ class Trainer:
             env_config.action_bound,
             self.device,
         )
-        self.buffer = self._make_buffer()
+        self.replay = make_replay(config, env_config.reward.scale, self.device)
+        self.buffer = self.replay.buffer
+        self.phases = PhaseHistory(self.env.phase.bin_s)
         self.env_steps = 0
+        self.train_s = 0.0
+        """Wall time of all parts of the run, s, without evaluations."""
         self.best_score = -np.inf
+        self.priority_histogram = np.zeros(len(HISTOGRAM_EDGES) - 1)
+        """`Replay.histogram` at the last log interval."""
         self.metrics: dict[str, float] = {}
         self.on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
         self.on_progress: Callable[[Progress], None] = lambda progress: None
@@ -84,26 +91,13 @@ class Trainer:
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
         self._next_eval = config.evaluation.interval_env_steps
+        self._evaluated_at = -1
+        self._clock = time.monotonic()
         if state is None:
             self.folder.create(self.config.model_dump(mode="json"))
             self._obs = self.env.reset()
         else:
             self._restore(state)
-
-    def _make_buffer(self) -> ExperienceBuffer:
-        config, replay = self.config, self.config.replay
-        rows = replay.capacity // config.num_envs
-        if config.sampling == "uniform":
-            return ExperienceBuffer(rows, config.num_envs, device=self.device)
-        return PrioritizedExperienceBuffer(
-            rows,
-            config.num_envs,
-            alpha=replay.alpha,
-            beta=replay.beta,
-            beta_increment=replay.beta_increment,
-            epsilon=replay.epsilon,
-            device=self.device,
-        )
 
     # -- the loop -------------------------------------------------------------------------------
 
@@ -122,33 +116,32 @@ class Trainer:
             raise G1MimicError(f"cannot write into {path}: {reason}") from error
 
     def _run(self) -> dict[str, float]:
-        config = self.config
         torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
         self.folder.events.mkdir(parents=True, exist_ok=True)
         self._writer = SummaryWriter(str(self.folder.events), purge_step=self.env_steps)
-        self._clock = time.monotonic()
-        last_save = last_log = self._clock
+        last_save = self._clock = time.monotonic()
         self._logged_steps = self.env_steps
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="physics") as pool:
-                while self.env_steps < config.total_env_steps and not self._stop.is_set():
+                while self.env_steps < self.config.total_env_steps and not self._stop.is_set():
                     self._serve_requests()
                     if not self._running.wait(timeout=0.1):
                         continue
                     self._train_step(pool)
-                    now = time.monotonic()
+                    config, now = self.config, time.monotonic()
                     if self.env_steps >= self._next_eval:
                         self._next_eval += config.evaluation.interval_env_steps
-                        self.evaluate()
-                        last_log = self._log(now)
-                    elif now - last_log >= config.log_interval_s:
-                        last_log = self._log(now)
+                        if self.env_steps < config.total_env_steps:  # the last one is below
+                            self.evaluate()
+                            self._log()
+                    elif now - self._clock >= config.log_interval_s:
+                        self._log()
                     if now - last_save >= config.checkpoint.interval_s:
                         self.save()
                         last_save = now
             if not self._stop.is_set():
                 self.evaluate()
-            self._log(time.monotonic())
+            self._log()
             self.save()
         finally:
             self._serve_requests()
@@ -175,17 +168,15 @@ class Trainer:
 
     def _update(self) -> None:
         config = self.config
-        batch = self.buffer.sample(config.replay.batch_size, ("obs", "action"))
+        batch = self.replay.sample(config.replay.batch_size, ("obs", "action"))
         indices = batch["indices"]
         window = gather_nstep(self.buffer, indices, config.learner.n_step, config.learner.gamma)
         batch |= {name: window[name] for name in ("reward", "discount", "next_obs")}
         metrics, errors = self.learner.update(batch)
-        if isinstance(self.buffer, PrioritizedExperienceBuffer):
-            try:
-                self.buffer.update_priorities(indices, errors)
-            except G1MimicError as error:
-                raise self._diverged(str(error)) from error
-            metrics["importance_weight"] = batch["weights"].mean()
+        try:
+            self.replay.learn_errors(indices, errors)
+        except G1MimicError as error:
+            raise self._diverged(str(error)) from error
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
@@ -223,6 +214,7 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """Evaluate the learning and the averaged actor, and export the better of the two."""
+        start = time.monotonic()
         candidates = {"raw": self.learner.actor, "averaged": self.learner.average_actor}
         results = {}
         for name, actor in candidates.items():
@@ -238,6 +230,9 @@ class Trainer:
         self.metrics |= {f"eval/{k}": float(v) for k, v in evaluation.as_dict().items()}
         self.metrics["eval/score_raw"] = results["raw"].score
         self.metrics["eval/score_averaged"] = results["averaged"].score
+        self._evaluated_at = self.env_steps
+        self.phases.add(self.env_steps, self.env.phase)
+        self.phases.write(self.folder.phases)
         self._export(self.folder.latest_policy, candidates[chosen])
         if evaluation.score > self.best_score:
             self.best_score = evaluation.score
@@ -252,6 +247,7 @@ class Trainer:
                     "config": self.config.model_dump_json(),
                 },
             )
+        self._clock += time.monotonic() - start  # the clock of the training stands still
         return evaluation
 
     def _export(self, path: Path, actor: Any) -> None:
@@ -264,8 +260,8 @@ class Trainer:
             run=f"{self.folder.path.name}@{self.env_steps}",
         )
 
-    def _log(self, now: float) -> float:
-        """Write metrics to TensorBoard and the callbacks; return ``now``."""
+    def _log(self) -> None:
+        """Write metrics to TensorBoard and the callbacks."""
         config, metrics = self.config, self.metrics
         for name, total in self._sums.items():
             metrics[f"learner/{name}"] = float(total) / self._counts[name]
@@ -278,15 +274,19 @@ class Trainer:
             returns, lengths = np.array(self._ended).T
             metrics["train/return"] = float(returns.mean())
             metrics["train/episode_s"] = float(lengths.mean() / 50.0)
-        if isinstance(self.buffer, PrioritizedExperienceBuffer):
-            metrics["replay/beta"] = float(self.buffer.beta)
-        metrics["replay/transitions"] = float(self.buffer.get_sample_count())
+        metrics |= {f"replay/{k}": v for k, v in self.replay.metrics().items()}
         metrics |= {f"sampling/{k}": v for k, v in self.env.phase.metrics().items()}
-        elapsed = now - self._clock
+        elapsed = time.monotonic() - self._clock
+        self.train_s += elapsed
+        metrics["train/time_s"] = self.train_s
         rate = (self.env_steps - self._logged_steps) / elapsed if elapsed > 0 else 0.0
         metrics["train/env_steps_per_s"] = rate
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, self.env_steps)
+            # An evaluation is one point of a curve; topics repeat it for those who come later.
+            if not name.startswith("eval/") or self._evaluated_at == self.env_steps:
+                self._writer.add_scalar(name, value, self.env_steps)
+        if self.buffer.get_sample_count():
+            self._log_histogram()
         self._writer.flush()
         self.on_metrics(self.env_steps, dict(metrics))
         left = config.total_env_steps - self.env_steps
@@ -300,7 +300,22 @@ class Trainer:
             )
         )
         self._clock, self._logged_steps = time.monotonic(), self.env_steps
-        return now
+
+    def _log_histogram(self) -> None:
+        shares, edges = self.replay.histogram(), HISTOGRAM_EDGES
+        self.priority_histogram = shares
+        middle = 0.5 * (edges[1:] + edges[:-1])
+        self._writer.add_histogram_raw(
+            "replay/priority_histogram",
+            min=edges[0],
+            max=edges[-1],
+            num=1,
+            sum=(shares * middle).sum(),
+            sum_squares=(shares * middle**2).sum(),
+            bucket_limits=edges[1:].tolist(),
+            bucket_counts=shares.tolist(),
+            global_step=self.env_steps,
+        )
 
     def export_newest(self) -> Path:
         """Export the averaged actor as it is now."""
@@ -314,12 +329,14 @@ class Trainer:
             path,
             {
                 "env_steps": self.env_steps,
+                "train_s": self.train_s,
                 "best_score": float(self.best_score),
                 "next_eval": self._next_eval,
                 "config": self.config.model_dump_json(),
                 "learner": self.learner.state_dict(),
                 "buffer": self.buffer.state_dict(),
                 "env": self.env.state_dict(),
+                "phases": self.phases.state_dict(),
                 "returns": self._returns,
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
@@ -331,11 +348,13 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         try:
             self.env_steps = int(state["env_steps"])
+            self.train_s = float(state["train_s"])
             self.best_score = float(state["best_score"])
             self._next_eval = int(state["next_eval"])
             self.learner.load_state_dict(state["learner"])
             self.buffer.load_state_dict(state["buffer"])
             self.env.load_state_dict(state["env"])
+            self.phases.load_state_dict(state["phases"])
             self._returns = np.asarray(state["returns"]).copy()
             torch.set_rng_state(state["torch_rng"])
             if state["cuda_rng"] and self.device.type == "cuda":

@@ -175,7 +175,7 @@ class PhaseSampler:
         Raises:
             ValueError: if the clip's length or the bin width has changed since.
         """
-        arrays = {name: np.array(state[name], dtype=np.float64) for name in _STATE}
+        arrays = {name: np.asarray(state[name], np.float64).copy() for name in _STATE}
         for array in arrays.values():
             if array.shape != (self.bins,):
                 raise ValueError(f"{array.size} phase bins in the state, {self.bins} expected")

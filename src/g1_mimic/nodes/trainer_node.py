@@ -25,8 +25,8 @@ class TrainerNode(Node):
 
     Parameters are those of `TrainConfig`. Topics: ``train/<metric>`` (std_msgs/Float64) once per
     log interval, ``train/phase_probabilities`` (std_msgs/Float32MultiArray, one number per bin of
-    the clip). Services: ``~/pause`` (SetBool), ``~/save_checkpoint`` and ``~/export_policy``
-    (Trigger).
+    the clip), ``train/priority_histogram`` (likewise, `sampling.Replay.histogram`). Services:
+    ``~/pause`` (SetBool), ``~/save_checkpoint`` and ``~/export_policy`` (Trigger).
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class TrainerNode(Node):
         self.trainer = open_trainer(self._settings.settings)
         self._metric_publishers: dict[str, Publisher[Float64]] = {}
         self._phases = self.create_publisher(Float32MultiArray, "train/phase_probabilities", 10)
+        self._histogram = self.create_publisher(Float32MultiArray, "train/priority_histogram", 10)
         self._progress: Progress | None = None
         self._paused = False
         self._failure = ""
@@ -82,6 +83,8 @@ class TrainerNode(Node):
             publisher.publish(Float64(data=value))
         probabilities = self.trainer.env.phase.probabilities()
         self._phases.publish(Float32MultiArray(data=array("f", probabilities)))
+        shares = self.trainer.priority_histogram
+        self._histogram.publish(Float32MultiArray(data=array("f", shares)))
 
     def _report(self, progress: Progress) -> None:
         self._progress = progress
