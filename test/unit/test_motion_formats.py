@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,15 @@ import pytest
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import load_motion, read_trajectory, save_json, save_motion, save_npz
-from g1_mimic.motion.joints import ISAAC_BODY_NAMES, ISAAC_JOINT_NAMES
+from g1_mimic.motion.formats import (
+    load_motion,
+    read_trajectory,
+    save_csv,
+    save_json,
+    save_motion,
+    save_npz,
+)
+from g1_mimic.motion.joints import ISAAC_BODY_NAMES, ISAAC_JOINT_NAMES, JOINT_ORDERS
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.trajectory import Trajectory, resample
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES, TRACKED_BODY_NAMES
@@ -378,13 +386,10 @@ def test_resampling_a_loop_keeps_its_last_frame() -> None:
 
 def test_shared_recordings_load(shared_data: Path) -> None:
     """Real files of other projects load without errors, at 50 Hz."""
-    for name in (
-        "kimodo_walk.csv",
-        "kimodo_wave.csv",
-        "dance_20s.csv",
-        "holosoma_sub3_largebox.npz",
-    ):
-        clip = load_motion(shared_data / name)
+    files = [file for file in sorted(shared_data.iterdir()) if file.suffix != ".md"]
+    assert len(files) >= 7
+    for file in files:
+        clip = load_motion(file)
         assert clip.fps == 50.0
         assert clip.body_names == BODY_NAMES
         assert np.isfinite(clip.qvel()).all()
@@ -401,3 +406,138 @@ def test_holosoma_velocities_are_noted_as_wrong(shared_data: Path) -> None:
         clip.body_ang_vel_w[inner, 0], stored["joint_vel"][inner, 3:6], atol=1e-4
     )
     np.testing.assert_allclose(clip.joint_vel[inner], stored["joint_vel"][inner, 6:], atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["mjcf", "isaac"])
+def test_csv_joint_order_is_told_from_the_feet(
+    shared_data: Path, tmp_path: Path, order: str
+) -> None:
+    """A CSV in Isaac Lab's order is read as one; so is one that is told."""
+    columns = [JOINT_NAMES.index(name) for name in JOINT_ORDERS[order]]
+    for name in ("kimodo_walk", "kimodo_wave", "dance_20s"):
+        original = load_motion(shared_data / f"{name}.csv", fps=None)
+        shuffled = replace(original, joint_pos=original.joint_pos[:, columns])
+        path = write_csv(shuffled, tmp_path / f"{name}.csv", "xyzw", 0.4)
+        for told in (None, order):
+            again = load_motion(path, fps=None, joints=told)
+            np.testing.assert_allclose(again.joint_pos, original.joint_pos, atol=1e-8)
+            assert any(f"joints read in {order} order" in note for note in again.notes)
+
+
+def test_csv_joints_that_could_be_both_are_refused_unless_told(tmp_path: Path) -> None:
+    """Angles that stand flat in both orders leave the choice to the user."""
+    joints = np.zeros((20, 29))
+    joints[:, JOINT_NAMES.index("left_elbow_joint")] = 0.1
+    quat = quat_from_yaw(np.full(20, 1.0))
+    clip = complete_clip("zero", 30.0, np.tile([0, 0, 0.79], (20, 1)), quat, joints, False)
+    path = write_csv(clip, tmp_path / "zero.csv")
+    with pytest.raises(G1MimicError, match=r"mjcf or isaac order .* --joints"):
+        load_motion(path)
+    np.testing.assert_allclose(load_motion(path, joints="mjcf", fps=None).joint_pos, joints)
+    isaac = load_motion(path, joints="isaac", fps=None).joint_pos
+    assert abs(isaac - joints).max() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("order", ["xyzw", "wxyz"])
+def test_own_csv_says_what_others_leave_open(clip: MotionClip, tmp_path: Path, order: str) -> None:
+    """Rate, orders, name and loop flag come back; readers that skip comments read the numbers."""
+    path = tmp_path / "a.csv"
+    save_csv(replace(clip, name="a; b"), path, quat_order=order)
+    again = load_motion(path, fps=None)
+    same(again, clip)
+    assert (again.name, again.fps, again.notes) == ("a  b", 50.0, ())
+    table = np.loadtxt(path, delimiter=",")
+    quat = clip.root_quat if order == "wxyz" else clip.root_quat[:, [1, 2, 3, 0]]
+    np.testing.assert_allclose(table[:, 3:7], quat, atol=1e-8)
+    with pytest.raises(G1MimicError, match="--source-fps is for files that do not say it"):
+        load_motion(path, source_fps=30.0)
+    looped = load_motion("walk")
+    save_csv(looped, path, quat_order=order)
+    same(load_motion(path, fps=None), looped)
+    text = path.read_text()
+    path.write_text(text.replace("quat_order=" + order, "quat_order=zyxw", 1))
+    with pytest.raises(G1MimicError, match="comment lines at the top are damaged"):
+        load_motion(path)
+
+
+def test_every_written_format_round_trips(shared_data: Path, tmp_path: Path) -> None:
+    """A real clip survives a tour through every format, names stored or not, to 1e-6."""
+    original = load_motion(shared_data / "dance_20s.csv", fps=None)
+    clip, stripped = original, tmp_path / "bare.npz"
+    for index, (suffix, options) in enumerate(
+        [
+            (".json", {}),
+            (".npz", {"order": "isaac"}),
+            (".csv", {"quat_order": "wxyz"}),
+            (".npz", {"order": "mjcf"}),
+            (".csv", {"quat_order": "xyzw"}),
+        ]
+    ):
+        path = tmp_path / f"{index}{suffix}"
+        if suffix == ".npz":
+            save_npz(clip, path, **options)
+            data = {k: v for k, v in np.load(path).items() if not k.endswith("_names")}
+            np.savez(stripped, **data)
+            same(load_motion(stripped, fps=None), original, 1e-6)
+        elif suffix == ".csv":
+            save_csv(clip, path, **options)
+        else:
+            save_motion(clip, path)
+        clip = load_motion(path, fps=None)
+        same(clip, original, 1e-6)
+
+
+def test_content_counts_not_the_suffix(clip: MotionClip, tmp_path: Path) -> None:
+    """A file under a wrong name is read as what it is; ``format`` overrules."""
+    for save, kind in ((save_json, "json"), (save_npz, "npz"), (save_csv, "csv")):
+        for name in ("a.pkl", "a.json", "a.npz", "a.csv", "a.txt", "a"):
+            save(clip, tmp_path / name)
+            same(load_motion(tmp_path / name), clip)
+            same(load_motion(tmp_path / name, format=kind), clip)
+    with pytest.raises(G1MimicError, match="no folder: not a sonic"):
+        load_motion(tmp_path / "a", format="sonic")
+    with pytest.raises(G1MimicError, match="no readable pickle"):
+        load_motion(tmp_path / "a", format="pkl")
+
+
+def test_foreign_files_are_told_by_name(tmp_path: Path) -> None:
+    """Human motions and torch's files look like npz; they are refused for what they are."""
+    np.savez(tmp_path / "amass.npz", poses=np.zeros((5, 72)), trans=np.zeros((5, 3)))
+    with pytest.raises(G1MimicError, match="retarget it to the G1 first"):
+        load_motion(tmp_path / "amass.npz")
+    with zipfile.ZipFile(tmp_path / "clip.pt", "w") as archive:
+        archive.writestr("clip/data.pkl", b"\x80\x02.")
+    with pytest.raises(G1MimicError, match="a file of torch"):
+        load_motion(tmp_path / "clip.pt")
+
+
+def test_npz_order_can_be_told(clip: MotionClip, tmp_path: Path) -> None:
+    """What is told of a file without names is taken, and checked against its bodies."""
+    path = tmp_path / "a.npz"
+    save_npz(clip, path, order="isaac")
+    with pytest.raises(G1MimicError, match="--joints is for files that do not say it"):
+        load_motion(path, joints="isaac")
+    data = {k: v for k, v in np.load(path).items() if not k.endswith("_names")}
+    np.savez(path, **data)
+    same(load_motion(path, joints="isaac", quat_order="wxyz"), clip)
+    with pytest.raises(G1MimicError, match="fits joint_pos neither"):
+        load_motion(path, joints="mjcf")
+
+
+def test_npz_that_claims_more_than_it_has_is_refused(clip: MotionClip, tmp_path: Path) -> None:
+    """The size in an array's header is checked before memory is asked for."""
+    path = tmp_path / "a.npz"
+    save_npz(clip, path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    shape = str(clip.joint_pos.shape).encode()
+    assert shape in files["joint_pos.npy"]
+    huge = b"(1000000000000, 29)"
+    header = files["joint_pos.npy"].replace(
+        shape + b", }" + b" " * (len(huge) - len(shape)), huge + b", }"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, header if name == "joint_pos.npy" else content)
+    with pytest.raises(G1MimicError, match="claims 232000000000000 bytes"):
+        load_motion(path)
