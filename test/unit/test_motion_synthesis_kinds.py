@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.files import share_dir
 from g1_mimic.motion import planar
 from g1_mimic.motion.balance import (
     GRAVITY,
@@ -20,7 +22,7 @@ from g1_mimic.motion.balance import (
     support_margin,
 )
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.dynamics import first_self_contact, joint_torques
+from g1_mimic.motion.dynamics import effort, first_self_contact, joint_torques
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
@@ -162,6 +164,34 @@ def test_torques_are_within_the_motors(clip: MotionClip) -> None:
     """Inverse dynamics needs less than 80% of every torque limit."""
     profile = load_profile("g1_29dof")
     assert (abs(joint_torques(clip, profile)) < 0.8 * profile.torque_limit).all()
+
+
+@pytest.mark.parametrize("name", [*RESTED, "walk_slow", "sideways", "backwards"])
+def test_floor_needs_no_glue(name: str) -> None:
+    """A friction coefficient of 0.3 is enough to push, and one of 1 for a foot not to turn."""
+    asked = effort(made(name), load_profile("g1_29dof"))
+    assert asked.friction < 0.3
+    assert asked.yaw_moment < 16.0
+
+
+def test_readme_tells_what_clips_ask_for() -> None:
+    """The figures in the clips' README are those of the files."""
+    profile = load_profile("g1_29dof")
+    text = (share_dir() / "models/motions/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == len(list((share_dir() / "models/motions").glob("*.json")))
+    for name, row in rows:
+        clip = load_motion(name)
+        asked = effort(clip, profile)
+        cells = row.split(" | ")
+        assert cells[0] == f"{clip.duration:.1f}"
+        assert cells[1].startswith(f"{asked.torque:.0%} ")
+        assert cells[2:] == [
+            f"{asked.speed:.0%}",
+            f"{1e3 * asked.margin:.0f}",
+            f"{asked.friction:.2f}",
+            f"{asked.yaw_moment:.0f}",
+        ]
 
 
 @pytest.mark.parametrize("name", ["squat", "march", "curve"])

@@ -30,14 +30,15 @@ def centre_of_mass(clip: MotionClip, skeleton: Skeleton | None = None) -> np.nda
     return np.einsum("b,tbi->ti", skeleton.mass / skeleton.mass.sum(), body_centres(clip, skeleton))
 
 
-def zero_moment_point(clip: MotionClip, skeleton: Skeleton | None = None) -> np.ndarray:
-    """Return where the floor must push for the robot to move as the clip does.
+def floor_wrench(clip: MotionClip, skeleton: Skeleton | None = None) -> np.ndarray:
+    """Return what the floor must push with for the robot to move as the clip does.
 
     From the rate of linear and angular momentum of all bodies, with nothing neglected but the
     rotors; accelerations are differences of the clip's frames.
 
     Returns:
-        [T - 2, 2] m, for the frames 1 to T - 2: the ends have no acceleration.
+        [T - 2, 6] force (N) and moment about the world's origin (N·m), for the frames 1 to T - 2:
+        the ends have no acceleration.
     """
     skeleton = skeleton or load_skeleton()
     centres = body_centres(clip, skeleton)
@@ -48,8 +49,21 @@ def zero_moment_point(clip: MotionClip, skeleton: Skeleton | None = None) -> np.
     spin = quat_apply(axes, skeleton.inertia * quat_apply_inverse(axes, clip.body_ang_vel_w))
     torque = (spin[2:] - spin[:-2]) * (0.5 * clip.fps)
     moment = (cross(centres[1:-1], force) + torque).sum(axis=1)
-    total = force.sum(axis=1)
-    return np.stack([-moment[:, 1], moment[:, 0]], axis=1) / total[:, 2:]
+    return np.concatenate([force.sum(axis=1), moment], axis=1)
+
+
+def zero_moment_point(clip: MotionClip, skeleton: Skeleton | None = None) -> np.ndarray:
+    """Return where the floor must push for the robot to move as the clip does.
+
+    Returns:
+        [T - 2, 2] m, for the frames of ``floor_wrench``.
+    """
+    return centre_of_pressure(floor_wrench(clip, skeleton))
+
+
+def centre_of_pressure(wrench: np.ndarray) -> np.ndarray:
+    """Return the point [..., 2] m of the floor at which a wrench [..., 6] has no tilting moment."""
+    return np.stack([-wrench[..., 4], wrench[..., 3]], axis=-1) / wrench[..., 2:3]
 
 
 def looped_zero_moment_point(clip: MotionClip) -> np.ndarray:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mujoco
 import numpy as np
 
-from g1_mimic.motion.balance import looped_zero_moment_point, sole_points
+from g1_mimic.motion.balance import (
+    centre_of_pressure,
+    floor_wrench,
+    looped_zero_moment_point,
+    sole_points,
+    support_margin,
+)
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
 from g1_mimic.robot.model import build_model
@@ -15,6 +23,50 @@ _ARM = 0.05
 """m: about half a sole; a moment weighs as much as the force with this arm."""
 _LEAST_SHARE = 1e-6
 """Of the load, so that a foot in the air carries nothing and the equations stay regular."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """The most that a looped clip asks for."""
+
+    torque: float
+    """Of a joint over its limit."""
+    torque_joint: str
+    """The joint."""
+    speed: float
+    """Of a joint over its limit."""
+    margin: float
+    """m from the zero-moment point to the edge of the support, at the least; see
+    ``support_margin``."""
+    friction: float
+    """Horizontal over vertical force on the floor."""
+    yaw_moment: float
+    """N·m about the vertical through the zero-moment point. A single foot's friction can take about
+    16 N·m at a coefficient of 1; with more, it turns a little on the floor."""
+
+    def __str__(self) -> str:
+        return (
+            f"torque {self.torque:.0%} of the limit ({self.torque_joint}), joint speed "
+            f"{self.speed:.0%}, balance margin {1e3 * self.margin:.0f} mm, friction "
+            f"{self.friction:.2f}, yaw moment {self.yaw_moment:.0f} N·m"
+        )
+
+
+def effort(clip: MotionClip, profile: RobotProfile) -> Effort:
+    """Return the most that a looped clip asks of motors and floor."""
+    torque = (abs(joint_torques(clip, profile)) / profile.torque_limit).max(axis=0)
+    wrench = floor_wrench(clip.unrolled(clip.num_frames + 2))
+    force, point = wrench[:, :3], centre_of_pressure(wrench)
+    yaw = wrench[:, 5] - (point[:, 0] * force[:, 1] - point[:, 1] * force[:, 0])
+    margin = support_margin(looped_zero_moment_point(clip), sole_points(clip), 1e-3)
+    return Effort(
+        torque=float(torque.max()),
+        torque_joint=clip.joint_names[int(torque.argmax())],
+        speed=float((abs(clip.joint_vel) / profile.velocity_limit).max()),
+        margin=float(margin.min()),
+        friction=float((np.hypot(force[:, 0], force[:, 1]) / force[:, 2]).max()),
+        yaw_moment=float(abs(yaw).max()),
+    )
 
 
 def joint_torques(clip: MotionClip, profile: RobotProfile) -> np.ndarray:

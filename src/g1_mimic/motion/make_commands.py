@@ -93,13 +93,16 @@ def _maker(kind: str) -> Callable[..., MotionClip]:
 
 
 def _make(args: argparse.Namespace) -> int:
+    from g1_mimic.motion.dynamics import effort
     from g1_mimic.motion.formats import require_writable, save_motion
+    from g1_mimic.robot.profile import load_profile
 
     require_writable(args.out)
     given = {option: getattr(args, option) for option in args.options}
     clip = _maker(args.kind)(**given, name=args.name or args.out.stem)
     save_motion(clip, args.out)
     tell(clip, args.out)
+    print(f"asks at most for: {effort(clip, load_profile('g1_29dof'))}")
     return 0
 
 
