@@ -235,7 +235,7 @@ def _rows(source: str, key: str, rows: list[Any] | tuple[Any, ...]) -> np.ndarra
         raise G1MimicError(f"{source}: {key} has rows of {width} numbers")
     table = np.empty((len(rows), width))
     for index, row in enumerate(rows):
-        right = isinstance(row, list | tuple) and all(type(v) in (float, int) for v in row)
+        right = isinstance(row, list | tuple) and set(map(type, row)) <= {float, int}
         right = right or (isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind in "fiu")
         if not right or len(row) != width:
             raise G1MimicError(f"{source}: {key}, row {index} is not {width} numbers")

@@ -28,7 +28,6 @@ _MAX_STEPS = 4_000_000
 """Instructions; a clip takes some hundreds, one with a list per frame some ten thousands."""
 _DTYPE = re.compile(r"[<>|=]?(?:[biu][1248]|f[248])")
 _FLOATS = np.dtype([("opcode", "u1"), ("value", ">f8")])
-_MARK = object()
 
 _LITERALS = frozenset({
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
@@ -106,6 +105,7 @@ class _Machine:
         self._data = data
         self._stream = io.BytesIO(data)
         self._stack: list[Any] = []
+        self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
@@ -143,13 +143,10 @@ class _Machine:
             self._stream.seek(start + 9 * count)
 
     def _to_mark(self) -> list[Any]:
-        stack = self._stack
-        for index in range(len(stack) - 1, -1, -1):
-            if stack[index] is _MARK:
-                items = [_finished(item) for item in stack[index + 1 :]]
-                del stack[index:]
-                return items
-        raise _Refusal("a mark is missing")
+        mark = self._marks.pop()
+        items = [v.value if type(v) in _BUILDERS else v for v in self._stack[mark:]]
+        del self._stack[mark:]
+        return items
 
     def _do_proto(self, arg: Any) -> None:
         """Protocols differ in their instructions only."""
@@ -157,10 +154,13 @@ class _Machine:
     _do_frame = _do_proto
 
     def _do_mark(self, _: Any) -> None:
-        self._stack.append(_MARK)
+        self._marks.append(len(self._stack))
 
     def _do_pop(self, _: Any) -> None:
-        self._stack.pop()
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self._stack.pop()
 
     def _do_pop_mark(self, _: Any) -> None:
         self._to_mark()
@@ -353,11 +353,12 @@ _GLOBALS: dict[str, Any] = {
 }
 
 
+_BUILDERS = (_Array, _Dtype)
+
+
 def _finished(value: Any) -> Any:
     """Return the numpy object that a builder has built; anything else as it is."""
-    if isinstance(value, _Array):
-        return value.value
-    return value.value if isinstance(value, _Dtype) else value
+    return value.value if type(value) in _BUILDERS else value
 
 
 def _size(shape: Any, dtype: Any) -> int:
