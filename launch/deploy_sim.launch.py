@@ -16,11 +16,15 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from g1_mimic.files import find_file
-from g1_mimic.nodes.launching import Arguments, declare, given_arguments, require_success
+from g1_mimic.nodes.launching import (
+    Arguments,
+    declare,
+    given_arguments,
+    parameter_file,
+    require_success,
+)
 from g1_mimic.policy.locate import default_policy
 from launch import LaunchContext, LaunchDescription
 
@@ -53,10 +57,7 @@ def nodes(context: LaunchContext) -> list[Any]:
     given = given_arguments(context, ARGUMENTS)
     if "policy" not in given:
         given["policy"] = str(default_policy(Path("runs")))
-    file = LaunchConfiguration("params_file").perform(context).strip()
-    path = find_file(
-        file or DEFAULT_PARAMETERS, subdirs=["config"], suffixes=[".yaml"], what="params_file"
-    )
+    path = parameter_file(context, DEFAULT_PARAMETERS, RECEIVERS)
     actions: list[Any] = []
     ended = when_ended()
     for name, arguments in RECEIVERS.items():
@@ -68,7 +69,7 @@ def nodes(context: LaunchContext) -> list[Any]:
             namespace="",
             output="both",
             emulate_tty=True,
-            parameters=[str(path), {key: given[key] for key in arguments if key in given}],
+            parameters=[path, {key: given[key] for key in arguments if key in given}],
         )
         handler = OnProcessExit(target_action=node, on_exit=ended)
         actions += [RegisterEventHandler(handler), node]

@@ -144,6 +144,11 @@ def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[
     return merged
 
 
+def ros_sections(data: dict[str, Any]) -> list[str]:
+    """Return the full names, with wildcards, of the nodes that a ROS 2 parameter file names."""
+    return [name for name, _ in _ros_sections(data)]
+
+
 def _ros_sections(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the full names, with wildcards, of nodes in a parameter file and what they get."""
     for key, value in data.items():

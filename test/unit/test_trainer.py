@@ -206,7 +206,7 @@ def test_what_a_killed_run_half_wrote_is_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"step_0000000016.pt", "best.pt"}
 
 
-@pytest.mark.parametrize("case", ["missing", "no config", "no checkpoint", "damaged", "other"])
+@pytest.mark.parametrize("case", ["missing", "no config", "damaged", "other"])
 def test_what_cannot_be_resumed_is_named(tmp_path: Path, case: str) -> None:
     """A missing, empty, damaged or foreign run folder is one line that says which."""
     run = tmp_path / "run"
@@ -215,19 +215,26 @@ def test_what_cannot_be_resumed_is_named(tmp_path: Path, case: str) -> None:
     if case == "no config":
         run.mkdir()
     elif case != "missing":
-        trainer = open_trainer(config(run))
-        words = "no checkpoint in"
-        if case != "no checkpoint":
-            path = trainer.save()
-            words = "cannot read checkpoint"
-            if case == "damaged":
-                path.write_bytes(path.read_bytes()[:5000])
-            else:
-                words = "does not fit these settings"
-                resume = TrainConfig(run_dir=str(run), resume=True, num_envs=4)
+        path = open_trainer(config(run)).save()
+        words = "cannot read checkpoint"
+        if case == "damaged":
+            path.write_bytes(path.read_bytes()[:5000])
+        else:
+            words = "does not fit these settings"
+            resume = TrainConfig(run_dir=str(run), resume=True, num_envs=4)
     with pytest.raises(G1MimicError, match=words) as error:
         open_trainer(resume)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path) -> None:
+    """Resuming it starts over with its own settings, in the same folder."""
+    run = tmp_path / "run"
+    open_trainer(config(run, seed=3))
+    again = open_trainer(TrainConfig(run_dir=str(run), resume=True, total_env_steps=160))
+    assert again.env_steps == 0 and again.config.seed == 3
+    again.run()
+    assert again.env_steps == 160
 
 
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:

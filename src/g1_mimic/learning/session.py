@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.checkpoint import numbered
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run_folder import RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
@@ -20,7 +21,8 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     """Start a new run, or continue one where ``settings`` say ``resume``.
 
     A continued run keeps its own configuration; of ``settings`` only what was set explicitly
-    changes it (``total_env_steps``, say), and it stays a run of the same motion and robot.
+    changes it (``total_env_steps``, say), and it stays a run of the same motion and robot. One that
+    was killed before its first checkpoint begins again.
 
     Raises:
         G1MimicError: if a setting, a file or the run folder does not fit.
@@ -48,6 +50,10 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     changes = settings.model_dump(mode="json", exclude_unset=True)
     _require_same_files(stored, changes, found)
     config = validate(TrainConfig, merge(stored, changes), folder.config)
+    if not numbered(folder.checkpoints):
+        # Killed before its first checkpoint: the run begins again, in the same folder.
+        folder.config.unlink()
+        return Trainer(config, found)
     return Trainer(config, found, resume=True)
 
 

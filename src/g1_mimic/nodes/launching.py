@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,8 +14,11 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
-from g1_mimic.settings import read_mapping, ros_parameters
+from g1_mimic.settings import read_mapping, ros_parameters, ros_sections
 from launch import LaunchContext
+
+PARAMS_FILE = "params_file"
+"""The argument that every launch file has beside its own."""
 
 Arguments = Mapping[str, tuple[type, str]]
 """Type and description of each argument; an empty value means: as the parameter file says."""
@@ -32,8 +36,14 @@ def given_arguments(context: LaunchContext, arguments: Arguments) -> dict[str, A
     """Return the values of those arguments that are not empty, as node parameters.
 
     Raises:
-        G1MimicError: if a value is not of its argument's type.
+        G1MimicError: if a value is not of its argument's type, or an argument that was not
+            declared looks like a misspelled one (launch itself takes any name).
     """
+    known = [*arguments, PARAMS_FILE]
+    for name in context.launch_configurations:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        if name not in known and near:
+            raise G1MimicError(f"unknown argument {name}:=…; did you mean {near[0]}:=…?")
     values = {}
     for name, (kind, _) in arguments.items():
         text = LaunchConfiguration(name).perform(context).strip()
@@ -66,13 +76,25 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
         nodes: names of the nodes that the file is given to.
 
     Raises:
-        G1MimicError: if it is missing, no YAML, or has no section for one of them.
+        G1MimicError: if it is missing, no YAML, has no section for any of them, or one whose name
+            looks like a misspelled node.
     """
-    name = LaunchConfiguration("params_file").perform(context).strip() or default
-    path = find_file(name, subdirs=["config"], suffixes=[".yaml"], what="params_file")
-    data = read_mapping(path)
+    name = LaunchConfiguration(PARAMS_FILE).perform(context).strip() or default
+    path = find_file(name, subdirs=["config"], suffixes=[".yaml"], what=PARAMS_FILE)
+    data, nodes = read_mapping(path), list(nodes)
+    for section in ros_sections(data):
+        last = section.rpartition("/")[2]
+        near = difflib.get_close_matches(last, nodes, n=1, cutoff=0.75)
+        if last not in nodes and near:
+            raise G1MimicError(f"{path}: section {section} is for no node; did you mean {near[0]}?")
+    failures = []
     for node in nodes:
-        ros_parameters(data, node, path)
+        try:
+            ros_parameters(data, node, path)
+        except G1MimicError as error:
+            failures.append(error)
+    if len(failures) == len(nodes):
+        raise failures[0]
     return str(path)
 
 
