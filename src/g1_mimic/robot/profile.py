@@ -206,8 +206,9 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
         name_or_path, subdirs=["config/robots"], suffixes=[".yaml"], what="robot profile"
     )
     settings = validate(ProfileSettings, read_mapping(path), path)
-    matched = {name: _match(name, settings, path) for name in JOINT_NAMES}
+    # First, so that a misspelled joint is named rather than the one that it leaves unmatched.
     _refuse_idle_patterns(settings, path)
+    matched = {name: _match(name, settings, path) for name in JOINT_NAMES}
     rows = [_expand(name, joint, settings, path) for name, joint in matched.items()]
     columns = {key: np.array([row[key] for row in rows], dtype=np.float64) for key in rows[0]}
     columns["action_scale_nm"] = columns.pop("action_scale")
