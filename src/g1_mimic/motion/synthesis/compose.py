@@ -209,7 +209,7 @@ class _Mix:
         steps, step_frames = self._count(4, 8), self._step_frames()
         # Along one of: forwards in a curve, backwards, sideways.
         velocity = [
-            [self._uniform(0.2, 0.6), 0.0, self._uniform(-0.4, 0.4)],
+            [self._uniform(0.2, 0.4), 0.0, self._uniform(-0.4, 0.4)],
             [self._uniform(-0.25, -0.1), 0.0, 0.0],
             [0.0, self._sign() * self._uniform(0.06, 0.13), 0.0],
         ][self._random.choice(3, p=[0.6, 0.2, 0.2])]
