@@ -1,4 +1,4 @@
-"""The command line `g1-mimic`: train, evaluate, export, motion, render, info. Needs no ROS."""
+"""The command line `g1-mimic`: train, evaluate, plot, export, motion … Needs no ROS."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
+    _add_plot(commands)
     _add_export(commands)
     from g1_mimic.motion import commands as motion_commands
 
@@ -150,7 +151,7 @@ def _train(args: argparse.Namespace) -> None:
         print(f"policy: {trainer.folder.policy}")
 
 
-# -- evaluate, export, info -----------------------------------------------------------------------
+# -- evaluate, plot, export, info -----------------------------------------------------------------
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -190,6 +191,24 @@ def _evaluate(args: argparse.Namespace) -> None:
         print(json.dumps(result.as_dict(), indent=2))
     else:
         _print_table("evaluation", result.as_dict())
+
+
+def _add_plot(commands: Any) -> None:
+    parser = commands.add_parser(
+        "plot",
+        help="draw learning curves, replay and hard moments of the clip of one or more runs",
+        description="Draw runs from what they have logged, also while they go on: evaluations and "
+        "returns, what the replay did, and where in the clip episodes started and failed.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
+    parser.add_argument("-o", "--output", required=True, help="file to write: .png, .pdf or .svg")
+    parser.set_defaults(run=_plot)
+
+
+def _plot(args: argparse.Namespace) -> None:
+    from g1_mimic.learning.plots import plot_runs
+
+    print(plot_runs(args.runs, args.output))
 
 
 def _add_export(commands: Any) -> None:

@@ -53,6 +53,15 @@ def test_evaluate_prints_a_table_and_json(run: Path, capsys: pytest.CaptureFixtu
     assert "success_rate" in capsys.readouterr().out
 
 
+def test_plot_draws_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A picture with something in it comes out, of one run or several."""
+    imageio = pytest.importorskip("imageio.v3")
+    output = tmp_path / "plots.png"
+    assert main(["plot", str(run), str(run), "-o", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}: 2 runs\n"
+    assert imageio.imread(output).std() > 10
+
+
 def test_export_writes_the_chosen_actor(run: Path, tmp_path: Path) -> None:
     """Exporting the best checkpoint gives the run's best policy again, number for number."""
     assert main(["export", str(run), "-o", str(tmp_path / "again.onnx")]) == 0
@@ -105,6 +114,8 @@ def test_assignments_become_nested_settings() -> None:
         (["evaluate", "{folder}"], "has no policy.onnx"),
         (["export", "{folder}", "-o", "x.onnx"], "cannot read checkpoint"),
         (["render", "stand", "-o", "x.txt"], "pictures end in .png"),
+        (["plot", "{folder}", "-o", "x.png"], "is not a run folder"),
+        (["plot", "{folder}", "-o", "x.txt"], "plots end in .png"),
         (["motion", "info", "{truncated}"], "motion files are"),
     ],
 )
@@ -129,7 +140,7 @@ def test_mistakes_are_one_line_and_status_two(
 
 def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """--help of each command ends with status 0 and says something."""
-    for command in ("", "train", "evaluate", "export", "motion", "render", "info"):
+    for command in ("", "train", "evaluate", "plot", "export", "motion", "render", "info"):
         with pytest.raises(SystemExit) as end:
             main([*command.split(), "--help"])
         assert end.value.code == 0
