@@ -34,6 +34,7 @@ from g1_mimic.robot.names import (
     END_EFFECTOR_NAMES,
     JOINT_NAMES,
     TRACKED_BODY_NAMES,
+    WAIST_INDICES,
 )
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import (
@@ -43,7 +44,6 @@ from g1_mimic.rotations import (
     quat_multiply,
 )
 
-WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
 ANCHOR = TRACKED_BODY_NAMES.index(ANCHOR_BODY_NAME)
 PELVIS = TRACKED_BODY_NAMES.index("pelvis")
 END_EFFECTORS = [TRACKED_BODY_NAMES.index(name) for name in END_EFFECTOR_NAMES]
@@ -305,7 +305,9 @@ class TrackingEnv:
         """Return the observations of the present state of the robots ``envs``, without noise."""
         qpos, qvel, frame = self.physics.qpos[envs], self.physics.qvel[envs], self.frame[envs]
         reference = self.reference
-        anchor_pos, anchor_quat = torso_pose(qpos[:, :3], qpos[:, 3:7], qpos[:, 7:][:, WAIST])
+        anchor_pos, anchor_quat = torso_pose(
+            qpos[:, :3], qpos[:, 3:7], qpos[:, 7:][:, WAIST_INDICES]
+        )
         inputs = ObservationInputs(
             joint_pos=qpos[:, 7:],
             joint_vel=qvel[:, 6:],

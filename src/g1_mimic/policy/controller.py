@@ -26,7 +26,7 @@ from g1_mimic.envs.observations import (
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.alignment import AlignedReference, ReferenceFrame
 from g1_mimic.robot.kinematics import torso_pose
-from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, NUM_JOINTS, WAIST_INDICES
 from g1_mimic.rotations import quat_apply_inverse, quat_error
 from g1_mimic.settings import Settings
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
     from g1_mimic.robot.profile import RobotProfile
 
-_WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
 _DOWN = np.array([0.0, 0.0, -1.0])
 
 
@@ -288,7 +287,7 @@ class PolicyController:
         if self._meta.anchor_body_name == BODY_NAMES[0]:
             return state.base_pos, state.base_quat
         origin = np.zeros(3) if state.base_pos is None else state.base_pos
-        pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[_WAIST])
+        pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[list(WAIST_INDICES)])
         return (None if state.base_pos is None else pos), quat
 
     def _check_tilt(self, anchor_quat: np.ndarray, reference: ReferenceFrame) -> None:

@@ -99,3 +99,8 @@ END_EFFECTOR_NAMES: tuple[str, ...] = (
 """Feet and hands: the bodies whose height error ends an episode."""
 
 NUM_JOINTS = len(JOINT_NAMES)
+
+WAIST_INDICES: tuple[int, ...] = tuple(
+    JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")
+)
+"""Where the joints between pelvis and torso are in ``JOINT_NAMES``, from the pelvis upwards."""
