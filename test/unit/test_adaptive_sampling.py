@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.experience_buffer import PrioritizedExperienceBuffer
 from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.priority_tree import PriorityTree
 from g1_mimic.learning.replay_checks import UpdateCheck
 
 DEVICES = [
@@ -271,6 +272,7 @@ class TestNoHostSync:
         """record, inc, sample, n-step and update leave every value on the device."""
         buffer = PrioritizedExperienceBuffer(6, 4, seed=0)
         buffer._check = UpdateCheck(buffer.device, deferred=True)
+        buffer._tree = PriorityTree(24, buffer.device)
         with self.Forbid():
             for t in range(10):
                 for name in ("reward", "next_obs"):

@@ -15,12 +15,9 @@ import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.priority_tree import PriorityTree
+from g1_mimic.learning.priority_tree import PriorityTree, make_priority_tree
 from g1_mimic.learning.replay_checks import UpdateCheck
 from g1_mimic.learning.replay_ring import TransitionRing, as_tensor, positive
-
-PRIORITY_RANGE = (1e-30, 1e30)
-"""Bounds on |error| + epsilon: their powers and sums stay normal float32 and float64 numbers."""
 
 
 class ExperienceBuffer(TransitionRing):
@@ -240,8 +237,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         self._beta = float(beta)
         self._beta_increment = float(beta_increment)
         self._epsilon = float(epsilon)
-        self._tree = PriorityTree(self.get_capacity(), self._device)
-        self._highest = torch.ones((), device=self._device)
+        self._tree: PriorityTree = make_priority_tree(self.get_capacity(), self._device)
         self._head_hidden = False  # the row at the head has lost its priorities already
         self._check = UpdateCheck(self._device)
 
@@ -279,7 +275,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         indices = self._tree.sample(n, self._generator, newest_row * self._batch_size)
         priorities = self._tree.leaves.index_select(0, indices)
         # (N·P)^-β over its maximum: N and the total cancel out.
-        weights = (priorities.min() / priorities) ** self._beta
+        weights = torch.div(priorities.min(), priorities).pow_(self._beta)
         self._beta = min(1.0, self._beta + self._beta_increment)
         return indices, weights
 
@@ -305,22 +301,23 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         if index.dtype.is_floating_point or index.dtype == torch.bool:
             raise G1MimicError(f"update_priorities: indices must be integers, got {index.dtype}")
         index = index.long()
-        outside = (index < 0) | (index >= self._filled_rows * self._batch_size)
-        bad = outside | ~torch.isfinite(error)
-        self._check.report(bad, index, error)
-        index = index.masked_fill(outside, 0)
-        old = self._tree.leaves.index_select(0, index)
-        magnitude = error.abs().clamp(max=PRIORITY_RANGE[1]).float() + self._epsilon
-        new = magnitude.clamp(*PRIORITY_RANGE) ** self._alpha
-        # Slots of a row that is being replaced have no priority, and get none.
-        new = torch.where(bad | (old <= 0.0), old, new)
-        self._highest = torch.maximum(self._highest, new.max())
+        stored = self._filled_rows * self._batch_size
+        new, bad = self._tree.measure(index, error, stored, self._epsilon)
+        new.pow_(self._alpha)
+        if bad is not None:
+            self._check.report(bad, index, error)
+            index = index.masked_fill((index < 0) | (index >= stored), 0)
+        if bad is not None or self._head_hidden:
+            # Slots of a row that is being replaced have no priority, and get none.
+            old = self._tree.leaves.index_select(0, index)
+            keep = old <= 0.0 if bad is None else bad | (old <= 0.0)
+            new = torch.where(keep, old, new)
         self._tree.set(index, new)
 
     def clear(self) -> None:
         """`reset`, and forget the number of samples and the highest priority."""
         super().clear()
-        self._highest = torch.ones((), device=self._device)
+        self._tree.highest.fill_(1.0)
 
     def _hide_head(self) -> None:
         """Take the priorities from a stored row that is being replaced.
@@ -337,12 +334,12 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         for row, count in ((start, first), (0, n - first)):
             if count:
                 begin = row * self._batch_size
-                self._tree.fill(begin, begin + count * self._batch_size, self._highest)
+                self._tree.fill(begin, begin + count * self._batch_size, self._tree.highest)
         self._head_hidden = False
 
     def _on_data_replaced(self) -> None:
         # The errors were measured on other data: every sample counts as new.
-        self._tree.fill(0, self._filled_rows * self._batch_size, self._highest)
+        self._tree.fill(0, self._filled_rows * self._batch_size, self._tree.highest)
         self._head_hidden = False
 
     def _on_emptied(self) -> None:
@@ -358,7 +355,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         """
         return super().state_dict() | {
             "priorities": _own(self._tree.leaves, self.get_sample_count()),
-            "highest": self._highest.clone(),
+            "highest": self._tree.highest.clone(),
             "beta": self._beta,
         }
 
@@ -377,7 +374,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         priorities = torch.zeros_like(self._tree.leaves)
         priorities[: len(state["priorities"])] = state["priorities"].to(self._device)
         self._tree.assign(priorities)
-        self._highest = state["highest"].to(self._device, copy=True)
+        self._tree.highest.copy_(state["highest"])
         self._beta = float(state["beta"])
 
 

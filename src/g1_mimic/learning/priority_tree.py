@@ -1,50 +1,64 @@
-"""Sums over priorities: draw indices in proportion to them, and change them, without a host sync.
+"""Sums over priorities: draw indices in proportion to them, and change them.
 
-Two levels: one float32 leaf per slot and one float64 sum per block of 16 leaves (a cache line).
-A draw searches the running total of the sums, then the 16 leaves of one block; a change sums the
-touched blocks anew, so that nothing drifts. Every result stays on the device.
+`PriorityTree` is written in torch's operations: it runs on any device and never waits for one.
+`make_priority_tree` gives the CPU its compiled twin, which keeps the same sums.
 """
 
 from __future__ import annotations
+
+import warnings
 
 import torch
 from torch import Tensor
 
 FAN_OUT = 16
-"""Leaves per block: measured fastest for capacities of 1e5 to 1e6 among 16 to 1024."""
+"""Leaves per line, one cache line of 64 bytes."""
+
+RANGE = (1e-30, 1e30)
+"""Bounds on |error| + ε: their powers and sums stay normal float32 and float64 numbers."""
 
 
 class PriorityTree:
     """Non-negative priorities of ``capacity`` slots, all 0 at first.
 
+    Two levels: one float32 leaf per slot and one float64 sum per line of 16 leaves. A draw searches
+    the running total of the sums, then the leaves of one line; a change sums the touched lines
+    anew, so that nothing drifts. Every result stays on the device.
+
     Args:
         capacity: number of slots.
         device: where the priorities live.
+        multiple: the number of lines is rounded up to a multiple of this.
     """
 
-    def __init__(self, capacity: int, device: torch.device) -> None:
-        blocks = -(-capacity // FAN_OUT)
-        self._leaves = torch.zeros(blocks * FAN_OUT, device=device)
-        self._blocks = self._leaves.view(blocks, FAN_OUT)
-        self._sums = torch.zeros(blocks, dtype=torch.float64, device=device)
-        self._last_writer = torch.zeros(capacity, dtype=torch.long, device=device)
+    def __init__(self, capacity: int, device: torch.device, multiple: int = 1) -> None:
+        lines = -(-capacity // (FAN_OUT * multiple)) * multiple
+        self._leaves = torch.zeros(lines * FAN_OUT, device=device)
+        self._lines = self._leaves.view(lines, FAN_OUT)
+        self._sums = torch.zeros(lines, dtype=torch.float64, device=device)
         self.leaves = self._leaves[:capacity]
-        """The priorities [capacity], float32; change them with `fill` and `set` only."""
+        """The priorities [capacity], float32; change them with `fill`, `assign` and `set` only."""
+        self.highest = torch.ones((), device=device)
+        """The highest priority that `set` ever got, or 1 if that is higher, 0-dim."""
 
     def total(self) -> Tensor:
         """Return the sum of all priorities, float64, 0-dim."""
         return self._sums.sum()
 
+    def nbytes(self) -> int:
+        """Return the memory that the priorities and their sums take."""
+        return self._leaves.nbytes + self._sums.nbytes
+
     def fill(self, start: int, stop: int, value: Tensor | float) -> None:
         """Give the slots ``start`` … ``stop - 1`` one priority."""
         self.leaves[start:stop] = value
-        blocks = slice(start // FAN_OUT, -(-stop // FAN_OUT))
-        self._sums[blocks] = self._blocks[blocks].sum(1, dtype=torch.float64)
+        lines = slice(start // FAN_OUT, -(-stop // FAN_OUT))
+        self._sums[lines] = self._lines[lines].sum(1, dtype=torch.float64)
 
     def assign(self, values: Tensor) -> None:
         """Set every priority [capacity]."""
         self.leaves.copy_(values)
-        torch.sum(self._blocks, 1, dtype=torch.float64, out=self._sums)
+        torch.sum(self._lines, 1, dtype=torch.float64, out=self._sums)
 
     def set(self, indices: Tensor, values: Tensor) -> None:
         """Set the priorities of ``indices`` [n] to ``values`` [n]; of duplicates the last counts.
@@ -52,36 +66,80 @@ class PriorityTree:
         Writing one place twice in a call is undefined in torch. So every duplicate is given the
         value of the last one first; then their order does not matter.
         """
-        order = torch.arange(indices.numel(), device=indices.device)
-        self._last_writer.index_fill_(0, indices, -1)
-        self._last_writer.scatter_reduce_(0, indices, order, "amax")
-        last = self._last_writer.index_select(0, indices)
-        self.leaves.index_copy_(0, indices, values.index_select(0, last))
-        blocks = indices // FAN_OUT
-        sums = self._blocks.index_select(0, blocks).sum(1, dtype=torch.float64)
-        self._sums.index_copy_(0, blocks, sums)
+        torch.maximum(self.highest, values.max(), out=self.highest)
+        # A stable sort puts duplicates side by side in their order; a run's end is its last.
+        ascending, order = indices.sort(stable=True)
+        last = order.index_select(0, torch.searchsorted(ascending, ascending, right=True) - 1)
+        self.leaves.index_copy_(0, ascending, values.index_select(0, last))
+        lines = ascending // FAN_OUT
+        sums = self._lines.index_select(0, lines).sum(1, dtype=torch.float64)
+        self._sums.index_copy_(0, lines, sums)
+
+    def measure(
+        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return |errors| + ε within `RANGE`, float32 [n], and which entries are bad [n].
+
+        Bad are errors that are not finite and indices outside 0 … ``stored - 1``. None instead of
+        the latter means that there is none; only a device that need not be waited for says so.
+        """
+        bad = (indices < 0) | (indices >= stored) | ~torch.isfinite(errors)
+        # float64: half precision cannot even express the range.
+        return errors.double().abs().add_(epsilon).clamp_(*RANGE).float(), bad
 
     def sample(self, n: int, generator: torch.Generator, fallback: int) -> Tensor:
         """Draw ``n`` indices with probability leaf / total each, stratified and ascending.
 
         Stratified (Schaul et al. 2016, B.2.1): the total is cut into ``n`` equal parts and one
-        index is drawn from each. The sums are float64: in float32 a million leaves would leave
-        slots that no draw can reach.
+        index is drawn from each.
 
         Args:
             n: how many.
             generator: source of randomness, on the tree's device.
-            fallback: a slot with a positive priority. It is returned where rounding at the edge
-                of a block would end in an empty slot (about once in 1e13 draws).
+            fallback: a slot with a positive priority, see `find`.
         """
-        device = self.leaves.device
+        jitter = torch.rand(n, dtype=torch.float64, device=self._leaves.device, generator=generator)
+        return self.find(jitter, fallback)
+
+    def find(self, jitter: Tensor, fallback: int) -> Tensor:
+        """Return the slots [n] whose parts of the total the stratified masses fall into.
+
+        Stratum i of n gives the mass (i + jitter_i) / n of the total. The sums are float64: in
+        float32 a million leaves would leave slots that no draw can reach.
+
+        Args:
+            jitter: [n], float64, at least 0 and below 1.
+            fallback: a slot with a positive priority. It is returned where rounding at the edge
+                of a line would end in an empty slot (about once in 1e13 draws).
+        """
+        n = jitter.numel()
         ends = self._sums.cumsum(0)
-        strata = torch.arange(n, dtype=torch.float64, device=device)
-        jitter = torch.rand(n, dtype=torch.float64, device=device, generator=generator)
+        strata = torch.arange(n, dtype=torch.float64, device=jitter.device)
         mass = (strata + jitter) * (ends[-1] / n)
-        block = torch.searchsorted(ends, mass, right=True).clamp_(max=ends.numel() - 1)
-        residual = mass - (ends.index_select(0, block) - self._sums.index_select(0, block))
-        inner = self._blocks.index_select(0, block).cumsum(1, dtype=torch.float64)
+        line = torch.searchsorted(ends, mass, right=True).clamp_(max=ends.numel() - 1)
+        residual = mass - (ends.index_select(0, line) - self._sums.index_select(0, line))
+        inner = self._lines.index_select(0, line).cumsum(1, dtype=torch.float64)
         place = (inner <= residual[:, None]).sum(1).clamp_(max=FAN_OUT - 1)
-        index = block * FAN_OUT + place
+        index = line * FAN_OUT + place
         return torch.where(self._leaves.index_select(0, index) > 0.0, index, fallback)
+
+
+def make_priority_tree(capacity: int, device: torch.device) -> PriorityTree:
+    """Return the fastest tree for the device.
+
+    Where numba does not run (it refuses versions of numpy that it does not know), the CPU gets the
+    slower `PriorityTree`, and a warning says so: draws are the same.
+    """
+    if device.type == "cpu":
+        try:
+            # Here, not above: numba takes half a second to import, for nothing on a GPU.
+            from g1_mimic.learning.compiled_tree import CompiledPriorityTree
+
+            return CompiledPriorityTree(capacity, device)
+        except Exception as error:
+            warnings.warn(
+                f"prioritized sampling is slower than it could be: numba does not work ({error})",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+    return PriorityTree(capacity, device)

@@ -37,6 +37,7 @@ class TransitionRing:
         self._device = _existing_device(device)
         self._buffers: dict[str, Tensor] = {}
         self._flat_buffers: dict[str, Tensor] = {}
+        self._arrays: dict[str, np.ndarray] = {}  # the same memory for numpy, on the CPU
         self._head = 0
         self._filled_rows = 0
         self._total_samples = 0
@@ -59,6 +60,8 @@ class TransitionRing:
         shape = (self._buffer_len, self._batch_size, *data_shape)
         self._buffers[name] = torch.zeros(shape, dtype=dtype, device=self._device)
         self._flat_buffers[name] = self._buffers[name].flatten(0, 1)
+        if self._device.type == "cpu" and dtype != torch.bfloat16:
+            self._arrays[name] = self._buffers[name].numpy()
 
     def record(self, name: str, data: Any) -> None:
         """Write one field of the current row; the first use creates it with shape and dtype.
@@ -73,6 +76,8 @@ class TransitionRing:
             G1MimicError: if the shape is not the field's, the dtype would lose values (a float
                 into an integer field), or the field is new though rows are stored already.
         """
+        if self._record_array(name, data):
+            return
         value = as_tensor(data)
         if name not in self._buffers:
             self._create_field(name, value)
@@ -86,6 +91,25 @@ class TransitionRing:
         _require_castable(name, value.dtype, row.dtype)
         row.copy_(value, non_blocking=True)
         self._row_fields.add(name)
+
+    def _record_array(self, name: str, data: Any) -> bool:
+        """Record through numpy, in half the time for few environments, if nothing is to convert."""
+        field = self._arrays.get(name)
+        if field is None:
+            return False
+        value = data
+        if isinstance(data, Tensor):
+            if data.requires_grad or data.device.type != "cpu" or data.dtype == torch.bfloat16:
+                return False
+            value = data.numpy()
+        if not isinstance(value, np.ndarray) or value.dtype != field.dtype:
+            return False
+        row = field[self._head]
+        if value.shape != row.shape:
+            return False
+        row[...] = value
+        self._row_fields.add(name)
+        return True
 
     def _create_field(self, name: str, value: Tensor) -> None:
         if self._filled_rows:

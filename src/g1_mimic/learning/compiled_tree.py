@@ -1,0 +1,65 @@
+"""The priority tree of the CPU: `PriorityTree` with loops that numba compiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from g1_mimic.learning import priority_kernels as kernels
+from g1_mimic.learning.priority_tree import RANGE, PriorityTree
+
+
+class CompiledPriorityTree(PriorityTree):
+    """A `PriorityTree` on the CPU that changes and draws several times faster.
+
+    It has a third level: float64 sums of 64 lines. Draws are those of `PriorityTree` with the same
+    random numbers, but for rounding at the edge of a slot.
+
+    Args:
+        capacity: number of slots.
+        device: the CPU.
+    """
+
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        kernels.prepare()
+        super().__init__(capacity, device, multiple=kernels.LINES)
+        blocks = self._sums.numel() // kernels.LINES
+        self._levels = (self._leaves.numpy(), self._sums.numpy(), np.zeros(blocks))
+        self._top = self.highest.reshape(1).numpy()  # the same memory
+        self._touched = np.zeros(blocks, np.uint8)
+
+    def total(self) -> Tensor:
+        return torch.tensor(self._levels[2].sum(), dtype=torch.float64)
+
+    def nbytes(self) -> int:
+        return super().nbytes() + self._levels[2].nbytes + self._touched.nbytes
+
+    def fill(self, start: int, stop: int, value: Tensor | float) -> None:
+        if stop > start:
+            # Not float(value): on a tensor that goes through torch, which takes longer.
+            number = value.numpy().item() if isinstance(value, Tensor) else float(value)
+            kernels.fill(*self._levels, start, stop, number)
+
+    def assign(self, values: Tensor) -> None:
+        self.leaves.copy_(values)
+        kernels.fill(*self._levels, 0, self.leaves.numel(), -1.0)
+
+    def set(self, indices: Tensor, values: Tensor) -> None:
+        indices, values = indices.contiguous(), values.contiguous()
+        kernels.put(*self._levels, self._touched, self._top, indices.numpy(), values.numpy())
+
+    def measure(
+        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float
+    ) -> tuple[Tensor, Tensor | None]:
+        magnitudes = np.empty(indices.numel(), np.float32)
+        if errors.dtype == torch.float32:
+            given = (indices.contiguous().numpy(), errors.contiguous().numpy())
+            if kernels.measure(*given, stored, epsilon, *RANGE, magnitudes):
+                return torch.from_numpy(magnitudes), None
+        return super().measure(indices, errors, stored, epsilon)
+
+    def find(self, jitter: Tensor, fallback: int) -> Tensor:
+        found = np.empty(jitter.numel(), np.int64)
+        kernels.find(*self._levels, jitter.numpy(), fallback, found, np.empty(found.size))
+        return torch.from_numpy(found)
