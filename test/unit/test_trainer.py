@@ -269,14 +269,26 @@ def test_checkpoint_round_trips_plain_values(tmp_path: Path) -> None:
     assert loaded["n"] == 3 and loaded["rng"] == state["rng"]
 
 
-def test_diverged_training_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampling", ["uniform", "per", "lap", "per_critic", "recency"])
+def test_diverged_training_says_so(tmp_path: Path, sampling: str) -> None:
     """A loss that is not finite ends the run in one line, and no broken policy is written."""
-    trainer = open_trainer(config(tmp_path / "run"))
+    trainer = open_trainer(config(tmp_path / "run", sampling=sampling))
     with torch.no_grad():
         next(trainer.learner.critic.parameters()).fill_(float("nan"))
     with pytest.raises(G1MimicError, match=r"training diverged at \d+ steps"):
         trainer.run()
     assert not trainer.folder.policy.exists() or OnnxPolicy.load(trainer.folder.policy)
+
+
+def test_live_settings_are_taken_over(tmp_path: Path) -> None:
+    """A shorter run and a shorter log interval, set while it goes on, count from the next step."""
+    trainer = open_trainer(config(tmp_path / "run", total_env_steps=100_000))
+    logged: list[int] = []
+    trainer.on_metrics = lambda step, metrics: logged.append(step)
+    changes = {"total_env_steps": 160, "log_interval_s": 1e-6}
+    trainer.post(lambda: trainer.apply(trainer.config.model_copy(update=changes)))
+    trainer.run()
+    assert trainer.env_steps == 160 and logged == [*range(8, 161, 8), 160]
 
 
 def test_requests_run_between_steps(tmp_path: Path) -> None:

@@ -201,16 +201,17 @@ class CriticPrioritizedReplay(PrioritizedReplay):
         uniform = min(round(n * self._share), n - 1)
         prioritized, _ = self.buffer.sample_indices(n - uniform)
         indices = torch.cat([prioritized, draw_uniform(self.buffer, uniform)])
-        chosen = self._mixture(uniform / n).index_select(0, indices)
-        return indices, ((chosen.min() / chosen) ** beta).float()
+        priorities = self.buffer.get_priorities()  # not all probabilities: they take longer
+        p = priorities.index_select(0, indices).double() / priorities.sum(dtype=torch.float64)
+        q = self._mixture(p, uniform / n)
+        return indices, ((q.min() / q) ** beta).float()
 
-    def _mixture(self, share: float) -> Tensor:
-        p = super().probabilities()
-        return share / p.numel() + (1.0 - share) * p
+    def _mixture(self, p: Tensor, share: float) -> Tensor:
+        return share / self.buffer.get_sample_count() + (1.0 - share) * p
 
     def probabilities(self) -> Tensor:
         """Return Q(i) of each stored transition [N], float64."""
-        return self._mixture(self._share)
+        return self._mixture(super().probabilities(), self._share)
 
 
 class RecencyReplay(Replay):

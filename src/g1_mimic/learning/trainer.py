@@ -156,7 +156,7 @@ class Trainer:
         obs = torch.from_numpy(self._obs.critic).to(self.device)
         self.learner.observe(obs)
         actions = self.learner.explore(obs[:, : self.env.policy_size])
-        future = pool.submit(self.env.step, actions.cpu().numpy())
+        future = pool.submit(self.env.step, self._finite(actions))
         if self.env_steps >= config.warmup_env_steps:
             self.learner.schedule(config.learner, self.env_steps / config.total_env_steps)
             for _ in range(config.updates_per_step):
@@ -204,6 +204,12 @@ class Trainer:
                 self.metrics.get("train/physics_faults", 0.0) + broken
             )
 
+    def _finite(self, actions: torch.Tensor) -> np.ndarray:
+        result: np.ndarray = actions.cpu().numpy()
+        if not np.isfinite(result).all():
+            raise self._diverged("an action is not finite")
+        return result
+
     def _diverged(self, detail: str) -> G1MimicError:
         return G1MimicError(
             f"training diverged at {self.env_steps} steps ({detail}); the last checkpoint is "
@@ -221,8 +227,7 @@ class Trainer:
 
             @torch.no_grad()
             def act(obs: np.ndarray, frames: np.ndarray, actor: Any = actor) -> np.ndarray:
-                result: np.ndarray = actor(torch.from_numpy(obs).to(self.device)).cpu().numpy()
-                return result
+                return self._finite(actor(torch.from_numpy(obs).to(self.device)))
 
             results[name] = evaluate(self.eval_env, act)
         chosen = max(results, key=lambda name: results[name].score)
