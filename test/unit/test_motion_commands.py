@@ -165,3 +165,31 @@ def test_show_draws_the_clip(opengl: None, tmp_path: Path) -> None:
     picture = iio.imread(tmp_path / "a.png")
     assert picture.shape == (360, 1280, 3)
     assert picture.std() > 10.0
+
+
+def test_converting_to_csv_and_back_keeps_the_motion(tmp_path: Path) -> None:
+    """The options for the file that is read and the one that is written are told apart."""
+    table = tmp_path / "a.csv"
+    command = ["motion", "convert", "stand", str(table), "--csv-quat-order", "wxyz"]
+    assert main(command) == 0
+    assert np.loadtxt(table, delimiter=",")[0, 3] > 0.9
+    bare = tmp_path / "bare.csv"
+    bare.write_text("\n".join(line for line in table.read_text().splitlines() if line[0] != "#"))
+    told = ["--format", "csv", "--quat-order", "wxyz", "--joints", "mjcf", "--source-fps", "50"]
+    assert main(["motion", "convert", str(bare), str(tmp_path / "b.npz"), *told]) == 0
+    again, clip = load_motion(tmp_path / "b.npz"), load_motion("stand")
+    np.testing.assert_allclose(again.qpos(), clip.qpos(), atol=1e-6)
+
+
+def test_info_says_how_a_file_was_read(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Format, quaternion order and joints are told, in the rate of the file."""
+    assert main(["motion", "info", str(shared_data / "asap_walk_level1.pkl"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["figures"]["format"] == "pickle, by the first bytes"
+    assert report["figures"]["frame rate [Hz]"] == 30.0
+    for part in ("ASAP", "xyzw", "wrists stand at their default"):
+        assert part in report["figures"]["notes"]
+    assert report["verdict"] == "usable with warnings"
+    assert any(hint.startswith("--follow-ground") for hint in report["hints"])

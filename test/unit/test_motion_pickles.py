@@ -328,6 +328,11 @@ def test_huge_claims_take_no_memory(
         path.write_bytes(zlib.compress(bytes(1 << 21)))
         with pytest.raises(G1MimicError, match="when decompressed"):
             load_motion(path)
+    text = b"\x80\x04c_codecs\nencode\n0X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
+    text += b"\x8c\x06latin1\x86\x940](c_codecs\nencode\n\x940"
+    path.write_bytes(text + b"h\x01h\x00R" * 100_000 + b"e.")  # 100 GB of bytes, if followed
+    with pytest.raises(G1MimicError, match="again and again"):
+        load_motion(path)
     rows: list[Any] = [[0.0] * 35] * 300_000  # one row, named three hundred thousand times
     with pytest.raises(G1MimicError, match="at most 200000"):
         load_motion(save(path, {"fps": 30, "frames": rows}))
