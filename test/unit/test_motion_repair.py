@@ -238,7 +238,7 @@ def test_blends_begin_and_end_in_standing(
     assert not validate_clip(clip, profile).errors
     assert "from standing put in front" in text or "into standing put behind" in text
     with pytest.raises(G1MimicError, match="2 needed"):
-        act(walk, 0.0, profile)  # type: ignore[call-arg, misc]
+        act(walk, 0.02, profile)  # type: ignore[call-arg, misc]
 
 
 def test_closing_a_loop_leads_the_end_to_the_start() -> None:
@@ -336,7 +336,11 @@ def test_options_act_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--trim", "x"], "--trim is A:B in seconds"),
         (["--trim", "50:60"], "nothing is left"),
         (["--smooth", "40"], "cut-off frequency is 40 Hz"),
-        (["--blend-in", "0"], "2 needed"),
+        (["--smooth", "0"], "cut-off frequency is 0 Hz"),
+        (["--blend-in", "0.01"], "2 needed"),
+        (["--blend-in", "0"], "a blend of 0 s is impossible"),
+        (["--blend-out", "nan"], "a blend of nan s is impossible"),
+        (["--blend-out", "1e9"], "a blend of 1e+09 s is impossible"),
         (["--loop", "--blend-in", "1"], "neither begins nor ends"),
         (["--trim", "3:4.5", "--loop"], "can be blended away; trim it to a whole cycle"),
     ],

@@ -23,6 +23,7 @@ from g1_mimic.rotations import (
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
+_LONGEST_BLEND = 60.0
 _TOO_FAR = {"joints": (0.4, "rad"), "tilt": (0.35, "rad"), "height": (0.08, "m")}
 """Between the last pose and the first one: what is farther apart is no cycle."""
 
@@ -40,9 +41,13 @@ def blend_in(trajectory: Trajectory, seconds: float, profile: RobotProfile) -> R
         profile: whose default pose and pelvis height to stand in.
 
     Raises:
-        G1MimicError: if the transition is shorter than two frames.
+        G1MimicError: if the transition is shorter than two frames or longer than a minute.
     """
     fps = trajectory.fps
+    if not 0.0 < seconds <= _LONGEST_BLEND:
+        raise G1MimicError(
+            f"a blend of {seconds:g} s is impossible; above 0, at most {_LONGEST_BLEND:g} s"
+        )
     count = round(seconds * fps)
     if count < 2:
         raise G1MimicError(f"a blend of {seconds:g} s has {count} frame(s) at {fps:g} Hz; 2 needed")

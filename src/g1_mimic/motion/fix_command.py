@@ -138,7 +138,7 @@ def repair(
             text = f"left as it is: {error}"
         changes.append(f"--{option}: {text}")
 
-    cutoff = args.smooth or min(_AUTO_CUTOFF, 0.4 * trajectory.fps)
+    cutoff = min(_AUTO_CUTOFF, 0.4 * trajectory.fps) if args.smooth is None else args.smooth
     step("trim", args.trim is not None, lambda t: fixes.trim(t, *_span(args.trim)), auto=False)
     step("glitches", args.glitches, fixes.remove_glitches)
     step("smooth", args.smooth is not None, lambda t: fixes.smooth(t, cutoff))
