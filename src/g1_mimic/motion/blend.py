@@ -9,6 +9,8 @@ import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import lap_transforms
+from g1_mimic.motion.kinematics import complete_trajectory
+from g1_mimic.motion.quality import foot_contacts
 from g1_mimic.motion.repair import Repaired, loop_mismatch
 from g1_mimic.motion.trajectory import Trajectory
 from g1_mimic.rotations import (
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
 _LONGEST_BLEND = 60.0
+_ARRIVAL = 0.25
+"""s over which a blend takes on the velocity that it arrives with."""
 _TOO_FAR = {"joints": (0.4, "rad"), "tilt": (0.35, "rad"), "height": (0.08, "m")}
 """Between the last pose and the first one: what is farther apart is no cycle."""
 
@@ -33,7 +37,7 @@ def blend_in(trajectory: Trajectory, seconds: float, profile: RobotProfile) -> R
 
     It begins upright in the profile's default pose, at rest, and arrives in the first frame with
     that frame's velocity. In the plane the robot starts off evenly, so that neither position nor
-    velocity jumps.
+    velocity jumps; the lower foot stays on the floor (it may slide: no step is made).
 
     Args:
         trajectory: the motion; the result is not looped.
@@ -54,20 +58,30 @@ def blend_in(trajectory: Trajectory, seconds: float, profile: RobotProfile) -> R
     duration = count / fps
     pos, quat, joints = trajectory.root_pos, trajectory.root_quat, trajectory.joint_pos
     time = np.arange(count)[:, None] / count
-    to, arrive = _hermite(time, duration)
+    to, _ = _hermite(time, duration)
+    # The final velocity comes at the end only: led to all along, joints would swing far out.
+    late = min(_ARRIVAL / duration, 1.0)
+    arrive = _hermite(np.clip((time - 1.0 + late) / late, 0.0, 1.0), late * duration)[1]
 
     velocity = (pos[1] - pos[0]) * fps
     turning = _turn_vector(quat[0], quat[1]) * fps
     new_pos = np.empty((count, 3))
     # From rest to the velocity with an even acceleration, hence half the way.
     new_pos[:, :2] = pos[0, :2] - velocity[:2] * duration * 0.5 * (1.0 - time**2)
-    height = profile.pelvis_height
-    new_pos[:, 2:] = height + to * (pos[0, 2] - height) + arrive * velocity[2]
+    new_pos[:, 2] = profile.pelvis_height
     standing = quat_from_yaw(quat_yaw(quat[0]))
     turn = to * _turn_vector(standing, quat[0]) + arrive * turning
     new_quat = quat_multiply(standing, quat_from_rotation_vector(turn))
     start = profile.default_position
     new_joints = start + to * (joints[0] - start) + arrive * (joints[1] - joints[0]) * fps
+    lower = np.minimum(profile.position_lower, joints[0])
+    new_joints = np.clip(new_joints, lower, np.maximum(profile.position_upper, joints[0]))
+    # The lower foot stays on the floor, or rises to where the motion begins in the air.
+    height = _lower_foot(
+        replace(trajectory, root_pos=pos[:2], root_quat=quat[:2], joint_pos=joints[:2])
+    )[0]
+    added = replace(trajectory, root_pos=new_pos, root_quat=new_quat, joint_pos=new_joints)
+    new_pos[:, 2] += to[:, 0] * height - _lower_foot(added)
     blended = replace(
         trajectory,
         root_pos=np.concatenate([new_pos, pos]),
@@ -131,6 +145,12 @@ def close_loop(trajectory: Trajectory, seconds: float = 0.4) -> Repaired:
         trajectory, root_pos=new_pos, root_quat=new_quat, joint_pos=new_joints, looped=True
     )
     return closed, f"{text}{change:.3f} rad"
+
+
+def _lower_foot(trajectory: Trajectory) -> np.ndarray:
+    """Return the height [T] m of the lowest point of both soles."""
+    clip = complete_trajectory(replace(trajectory, looped=False))
+    return np.asarray(foot_contacts(clip).height.min(axis=1))
 
 
 def _hermite(time: np.ndarray, duration: float) -> tuple[np.ndarray, np.ndarray]:
