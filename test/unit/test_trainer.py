@@ -27,6 +27,7 @@ from g1_mimic.learning.checkpoint import (
 )
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.phase_history import PhaseHistory
+from g1_mimic.learning.plots import read_run
 from g1_mimic.learning.run_folder import make_run_path
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
@@ -92,6 +93,9 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     p = second.env.phase.probabilities()
     np.testing.assert_array_equal(whole.env.phase.probabilities(), p)
     assert (p.max() > 1 / len(p)) == (strategy != "uniform")
+    curves = [read_run(run.folder.path).scalars["eval/score"] for run in (whole, second)]
+    np.testing.assert_array_equal(curves[0], curves[1])
+    assert curves[1][0].tolist() == [400, 800]
     histories = [PhaseHistory.read(run.folder.phases) for run in (whole, second)]
     assert histories[0].env_steps.tolist() == [400, 800]
     for name, array in histories[0].state_dict().items():

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from g1_mimic.envs.tracking_env import StepResult, TrackingEnv
 from g1_mimic.errors import G1MimicError
@@ -21,6 +20,7 @@ from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.evaluation import Evaluation, evaluate
 from g1_mimic.learning.experiment import choose_device, resolve
 from g1_mimic.learning.learner import Learner
+from g1_mimic.learning.metrics_log import EventFiles, RunningMeans
 from g1_mimic.learning.nstep import gather_nstep
 from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.progress import Progress
@@ -88,8 +88,7 @@ class Trainer:
         self._requests: deque[Request] = deque()
         self._returns = np.zeros(config.num_envs)
         self._ended: deque[tuple[float, int]] = deque(maxlen=4 * config.num_envs)
-        self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._means = RunningMeans()
         self._next_eval = config.evaluation.interval_env_steps
         self._evaluated_at = -1
         self._clock = time.monotonic()
@@ -117,8 +116,7 @@ class Trainer:
 
     def _run(self) -> dict[str, float]:
         torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
-        self.folder.events.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(self.folder.events), purge_step=self.env_steps)
+        self._events = EventFiles(self.folder.events, self.env_steps)
         last_save = self._clock = time.monotonic()
         self._logged_steps = self.env_steps
         try:
@@ -145,7 +143,7 @@ class Trainer:
             self.save()
         finally:
             self._serve_requests()
-            self._writer.close()
+            self._events.close()
             self.env.close()
             self.eval_env.close()
         return dict(self.metrics)
@@ -177,9 +175,7 @@ class Trainer:
             self.replay.learn_errors(indices, errors)
         except G1MimicError as error:
             raise self._diverged(str(error)) from error
-        for name, value in metrics.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
+        self._means.add(metrics)
 
     def _record(self, obs: torch.Tensor, actions: torch.Tensor, result: StepResult) -> None:
         buffer, device = self.buffer, self.device
@@ -268,10 +264,7 @@ class Trainer:
     def _log(self) -> None:
         """Write metrics to TensorBoard and the callbacks."""
         config, metrics = self.config, self.metrics
-        for name, total in self._sums.items():
-            metrics[f"learner/{name}"] = float(total) / self._counts[name]
-        self._sums.clear()
-        self._counts.clear()
+        metrics |= {f"learner/{k}": v for k, v in self._means.take().items()}
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
             raise self._diverged(f"{', '.join(bad)} not finite")
@@ -286,13 +279,15 @@ class Trainer:
         metrics["train/time_s"] = self.train_s
         rate = (self.env_steps - self._logged_steps) / elapsed if elapsed > 0 else 0.0
         metrics["train/env_steps_per_s"] = rate
-        for name, value in metrics.items():
-            # An evaluation is one point of a curve; topics repeat it for those who come later.
-            if not name.startswith("eval/") or self._evaluated_at == self.env_steps:
-                self._writer.add_scalar(name, value, self.env_steps)
+        # An evaluation is one point of a curve; topics repeat it for those who come later.
+        fresh = self._evaluated_at == self.env_steps
+        new = {k: v for k, v in metrics.items() if fresh or not k.startswith("eval/")}
+        self._events.scalars(self.env_steps, new)
         if self.buffer.get_sample_count():
-            self._log_histogram()
-        self._writer.flush()
+            shares = self.priority_histogram = self.replay.histogram()
+            name = "replay/priority_histogram"
+            self._events.histogram(self.env_steps, name, HISTOGRAM_EDGES, shares)
+        self._events.flush()
         self.on_metrics(self.env_steps, dict(metrics))
         left = config.total_env_steps - self.env_steps
         self.on_progress(
@@ -305,22 +300,6 @@ class Trainer:
             )
         )
         self._clock, self._logged_steps = time.monotonic(), self.env_steps
-
-    def _log_histogram(self) -> None:
-        shares, edges = self.replay.histogram(), HISTOGRAM_EDGES
-        self.priority_histogram = shares
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        self._writer.add_histogram_raw(
-            "replay/priority_histogram",
-            min=edges[0],
-            max=edges[-1],
-            num=1,
-            sum=(shares * middle).sum(),
-            sum_squares=(shares * middle**2).sum(),
-            bucket_limits=edges[1:].tolist(),
-            bucket_counts=shares.tolist(),
-            global_step=self.env_steps,
-        )
 
     def export_newest(self) -> Path:
         """Export the averaged actor as it is now."""
