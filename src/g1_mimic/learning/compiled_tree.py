@@ -63,3 +63,8 @@ class CompiledPriorityTree(PriorityTree):
         found = np.empty(jitter.numel(), np.int64)
         kernels.find(*self._levels, jitter.numpy(), fallback, found, np.empty(found.size))
         return torch.from_numpy(found)
+
+    def lowest_over_each(self, indices: Tensor) -> Tensor:
+        quotients = np.empty(indices.numel(), np.float32)
+        kernels.divide(self._levels[0], indices.numpy(), quotients)
+        return torch.from_numpy(quotients)

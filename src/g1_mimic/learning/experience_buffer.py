@@ -273,9 +273,8 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         self._hide_head()
         newest_row = (self._head - 1) % self._buffer_len
         indices = self._tree.sample(n, self._generator, newest_row * self._batch_size)
-        priorities = self._tree.leaves.index_select(0, indices)
         # (N·P)^-β over its maximum: N and the total cancel out.
-        weights = torch.div(priorities.min(), priorities).pow_(self._beta)
+        weights = self._tree.lowest_over_each(indices).pow_(self._beta)
         self._beta = min(1.0, self._beta + self._beta_increment)
         return indices, weights
 

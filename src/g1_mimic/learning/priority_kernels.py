@@ -162,6 +162,17 @@ def find(
         out[i] = k if leaves[k] > 0.0 else fallback
 
 
+@compiled
+def divide(leaves: Any, indices: Any, out: Any) -> None:
+    """Write the lowest of the leaves ``indices`` over each one of them."""
+    lowest = np.float32(np.inf)
+    for i in range(indices.size):
+        out[i] = leaves[indices[i]]
+        lowest = min(lowest, out[i])
+    for i in range(indices.size):
+        out[i] = lowest / out[i]
+
+
 @cache
 def prepare() -> None:
     """Load or compile the kernels, so that no later call can fail for want of machine code."""
@@ -169,7 +180,7 @@ def prepare() -> None:
         _call_all()
     except Exception:
         # numba raises whatever a damaged file in its cache, or a full disk, leads to. Do without.
-        kernels: tuple[Any, ...] = (sum_line, sum_block, fill, measure, put, find)
+        kernels: tuple[Any, ...] = (sum_line, sum_block, fill, measure, put, find, divide)
         for kernel in kernels:
             globals()[kernel.__name__] = njit(**OPTIONS)(kernel.py_func)
         _call_all()
@@ -182,3 +193,4 @@ def _call_all() -> None:
     measure(index, value, 1, 1.0, 1.0, 1.0, value)
     put(leaves, lines, blocks, np.zeros(1, np.uint8), value, index, value)
     find(leaves, lines, blocks, np.zeros(1), 0, index, np.zeros(1))
+    divide(leaves, index, value)

@@ -123,6 +123,11 @@ class PriorityTree:
         index = line * FAN_OUT + place
         return torch.where(self._leaves.index_select(0, index) > 0.0, index, fallback)
 
+    def lowest_over_each(self, indices: Tensor) -> Tensor:
+        """Return the lowest priority of ``indices`` [n] over that of each, float32 [n]."""
+        priorities = self.leaves.index_select(0, indices)
+        return priorities.min() / priorities
+
 
 def make_priority_tree(capacity: int, device: torch.device) -> PriorityTree:
     """Return the fastest tree for the device.
