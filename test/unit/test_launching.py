@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("launch")
+pytest.importorskip("launch.actions")
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.launching import given_arguments, parameter_file
