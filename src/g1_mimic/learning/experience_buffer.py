@@ -289,8 +289,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
                 are taken over and a later call of `sample` or this raises.
         """
         self._check.poll()
-        index = as_tensor(indices).to(self._device).reshape(-1)
-        error = as_tensor(errors).to(self._device).reshape(-1)
+        index, error = self._one_axis(indices), self._one_axis(errors)
         if index.numel() != error.numel():
             raise G1MimicError(
                 f"update_priorities: {index.numel()} indices but {error.numel()} errors"
@@ -312,6 +311,13 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
             keep = old <= 0.0 if bad is None else bad | (old <= 0.0)
             new = torch.where(keep, old, new)
         self._tree.set(index, new)
+
+    def _one_axis(self, values: Any) -> Tensor:
+        # Asked first: a call of torch's that changes nothing takes as long as one that does.
+        tensor = as_tensor(values)
+        if tensor.device != self._device:
+            tensor = tensor.to(self._device)
+        return tensor if tensor.ndim == 1 else tensor.reshape(-1)
 
     def clear(self) -> None:
         """`reset`, and forget the number of samples and the highest priority."""

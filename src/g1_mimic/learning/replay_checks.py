@@ -27,6 +27,7 @@ class UpdateCheck:
         # (found, position, index, error) of the first bad entry so far
         self._finding = torch.zeros(4, dtype=torch.float64, device=device)
         cuda = device.type == "cuda"
+        self._reported = False  # since the last finding was raised
         self._host = torch.zeros(4, dtype=torch.float64, pin_memory=cuda)
         self._copied = torch.cuda.Event() if cuda else None
 
@@ -38,6 +39,7 @@ class UpdateCheck:
         """
         if not self.deferred and not bool(bad.any()):
             return
+        self._reported = True
         # index_select: with brackets, a tensor as the index would be read back.
         position = bad.to(torch.uint8).argmax().reshape(1)
         first = [values.index_select(0, position) for values in (bad, indices, errors)]
@@ -55,13 +57,14 @@ class UpdateCheck:
         Raises:
             G1MimicError: one line that names the entry.
         """
-        if self._copied is not None and not self._copied.query():
+        if not self._reported or (self._copied is not None and not self._copied.query()):
             return
         found, position, index, error = self._host.tolist()
         if not found:
             return
         self._finding.zero_()
         self._host.zero_()
+        self._reported = False
         where = f"update_priorities: entry {int(position)} (index {int(index)})"
         if not math.isfinite(error):
             raise G1MimicError(f"{where} has the error {error}; errors must be finite")

@@ -355,7 +355,7 @@ def _existing_device(device: str | torch.device) -> torch.device:
 def as_tensor(data: Any) -> Tensor:
     """Return a tensor, array, list or number as a tensor without gradient; no copy if possible."""
     if isinstance(data, Tensor):
-        return data.detach()
+        return data.detach() if data.requires_grad else data
     if isinstance(data, np.ndarray) and not (data.flags.writeable and data.flags.c_contiguous):
         data = data.copy()  # torch takes neither without a complaint
     return torch.as_tensor(data)
