@@ -8,10 +8,8 @@ from pydantic import Field, field_validator
 
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.settings import Settings
-
-CONTROL_RATE = 50.0
-"""Policy rate (Hz) of every known G1 tracking policy."""
 
 
 class TrackingReward(Settings):

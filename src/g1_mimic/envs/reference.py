@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
+from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.motion.validate import foot_heights
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from g1_mimic.control.pd_target import action_to_target
-from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
+from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import (
     ObservationInputs,
     build_observation,
@@ -27,6 +27,7 @@ from g1_mimic.envs.rewards import (
 from g1_mimic.envs.terminations import tracking_failed
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.phase import PhaseConfig, PhaseSampler
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.model import build_model, contact_count_slice, tracking_sensor_slice
 from g1_mimic.robot.names import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.envs.config import CONTROL_RATE
 from g1_mimic.envs.tracking_env import TrackingEnv
+from g1_mimic.motion.trajectory import CONTROL_RATE
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps observations [N, n] and reference frames [N] to raw actions [N, 29]."""

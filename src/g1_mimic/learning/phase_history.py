@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.envs.config import CONTROL_RATE
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.phase import PhaseSampler
+from g1_mimic.motion.trajectory import CONTROL_RATE
 
 _ARRAYS = ("env_steps", "probabilities", "failure_rate")
 

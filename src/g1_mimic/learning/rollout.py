@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from g1_mimic.envs.config import CONTROL_RATE, EnvConfig, ResetConfig
+from g1_mimic.envs.config import EnvConfig, ResetConfig
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.evaluation import Act, Evaluation, evaluate
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile

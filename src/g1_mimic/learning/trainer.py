@@ -26,6 +26,7 @@ from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.progress import Progress
 from g1_mimic.learning.run_folder import RunFolder
 from g1_mimic.learning.sampling import HISTOGRAM_EDGES, make_replay
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.export import export_tracking_policy
 
 Request = tuple[Callable[[], Any], Future[Any]]
@@ -271,7 +272,7 @@ class Trainer:
         if self._ended:
             returns, lengths = np.array(self._ended).T
             metrics["train/return"] = float(returns.mean())
-            metrics["train/episode_s"] = float(lengths.mean() / 50.0)
+            metrics["train/episode_s"] = float(lengths.mean() / CONTROL_RATE)
         metrics |= {f"replay/{k}": v for k, v in self.replay.metrics().items()}
         metrics |= {f"sampling/{k}": v for k, v in self.env.phase.metrics().items()}
         elapsed = time.monotonic() - self._clock

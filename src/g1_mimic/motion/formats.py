@@ -21,7 +21,7 @@ from g1_mimic.motion.orders import ReadOptions
 from g1_mimic.motion.pickle_format import read_pickle
 from g1_mimic.motion.sonic_format import FILES as SONIC_FILES
 from g1_mimic.motion.sonic_format import read_sonic
-from g1_mimic.motion.trajectory import Trajectory, resample
+from g1_mimic.motion.trajectory import CONTROL_RATE, Trajectory, resample
 from g1_mimic.motion.validate import MotionReport, validate_clip
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-CONTROL_RATE = 50.0
-"""Hz: the rate of policies, to which clips are resampled by default."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 from g1_mimic.rotations import quat_slerp
 
+CONTROL_RATE = 50.0
+"""Hz: the rate of every known G1 tracking policy, to which clips are resampled by default."""
+
 MAX_FRAMES = 200_000
 """More than an hour at 50 Hz; beyond, a damaged frame rate or size is the likelier reason."""
 LARGEST = 1e6

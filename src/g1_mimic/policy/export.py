@@ -14,12 +14,13 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from g1_mimic.envs.config import CONTROL_RATE, EnvConfig
+from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.envs.reference import action_base
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.metadata import PolicyMetadata
 from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
