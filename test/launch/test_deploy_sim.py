@@ -18,22 +18,6 @@ LAUNCH = ("ros2", "launch", "g1_mimic", "deploy_sim.launch.py")
 TIMEOUT = 120.0
 
 
-@pytest.fixture(scope="module", autouse=True)
-def installed() -> None:
-    """Skip without the ros2 command or without the installed package."""
-    if shutil.which("ros2") is None:
-        pytest.skip("no ros2 command")
-    found = subprocess.run(["ros2", "pkg", "prefix", "g1_mimic"], capture_output=True)
-    if found.returncode != 0:
-        pytest.skip("g1_mimic is not installed (colcon build)")
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Logs go to the test's folder."""
-    return {**os.environ, "ROS_LOG_DIR": str(tmp_path / "log")}
-
-
 def launch(
     arguments: list[str], environment: dict[str, str], cwd: Path
 ) -> subprocess.CompletedProcess[str]:
