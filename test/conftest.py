@@ -43,8 +43,8 @@ def balancing_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from g1_mimic.envs.observations import term_slices
     from g1_mimic.motion.kinematics import complete_clip
+    from g1_mimic.policy.contract import PolicyContract
     from g1_mimic.policy.export import export_policy
-    from g1_mimic.policy.metadata import PolicyMetadata
     from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
     from g1_mimic.robot.profile import load_profile
 
@@ -68,7 +68,7 @@ def balancing_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         actor.weight.copy_(torch.as_tensor(gain / profile.action_scale[:, None]))
         actor.bias.zero_()
-    metadata = PolicyMetadata(
+    metadata = PolicyContract(
         joint_names=JOINT_NAMES,
         joint_stiffness=tuple(profile.stiffness.tolist()),
         joint_damping=tuple(profile.damping.tolist()),

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from g1_mimic.control.pd_target import NonFiniteError
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
+from g1_mimic.policy.contract import JOINT_FIELDS
 from g1_mimic.policy.foreign import HOLOSOMA_OUTPUTS
-from g1_mimic.policy.metadata import JOINT_FIELDS
 from g1_mimic.policy.runtime import JOINT_TERMS, OUTPUT_NAMES, OnnxPolicy, policy_info
 from g1_mimic.robot.names import JOINT_NAMES
 

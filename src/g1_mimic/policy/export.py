@@ -21,7 +21,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.trajectory import CONTROL_RATE
-from g1_mimic.policy.metadata import PolicyMetadata
+from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -55,7 +55,7 @@ class PolicyGraph(nn.Module):
         self,
         actor: nn.Module,
         clip: MotionClip,
-        metadata: PolicyMetadata,
+        metadata: PolicyContract,
         base: np.ndarray | None = None,
     ) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def export_policy(
     path: str | os.PathLike[str],
     actor: nn.Module,
     clip: MotionClip,
-    metadata: PolicyMetadata,
+    metadata: PolicyContract,
     base: np.ndarray | None = None,
 ) -> None:
     """Write a policy file, after comparing it with torch; an older file stays if anything fails.
@@ -168,7 +168,7 @@ def export_tracking_policy(
         G1MimicError: as `export_policy`.
     """
     terms = env_config.policy_observation
-    metadata = PolicyMetadata(
+    metadata = PolicyContract(
         joint_names=profile.joint_names,
         joint_stiffness=tuple(profile.stiffness.tolist()),
         joint_damping=tuple(profile.damping.tolist()),

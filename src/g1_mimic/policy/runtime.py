@@ -14,8 +14,8 @@ import onnxruntime as ort
 from g1_mimic.control.pd_target import NonFiniteError
 from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.errors import G1MimicError
+from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.foreign import HOLOSOMA_OUTPUTS, beyondmimic_props, is_holosoma
-from g1_mimic.policy.metadata import PolicyMetadata
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
 OUTPUT_NAMES: tuple[str, ...] = (
@@ -64,14 +64,14 @@ class OnnxPolicy:
     ``JOINT_NAMES`` order, ``metadata`` included.
     """
 
-    metadata: PolicyMetadata
+    metadata: PolicyContract
     """In ``JOINT_NAMES`` order."""
     observation_size: int
     """Width n of the observation."""
     num_frames: int
     """T: ``time_step`` runs from 0 to T - 1."""
 
-    def __init__(self, session: ort.InferenceSession, metadata: PolicyMetadata) -> None:
+    def __init__(self, session: ort.InferenceSession, metadata: PolicyContract) -> None:
         self._session = session
         self._outputs = _output_names(session)
         self.metadata = metadata.in_robot_order()
@@ -121,7 +121,7 @@ class OnnxPolicy:
             props = session.get_modelmeta().custom_metadata_map
             outputs = [output.name for output in session.get_outputs()]
             props = beyondmimic_props(props, outputs, supplement or {})
-            return cls(session, PolicyMetadata.from_onnx_props(props))
+            return cls(session, PolicyContract.from_onnx_props(props))
         except G1MimicError as error:
             raise G1MimicError(f"policy file {path}: {error}") from None
 
@@ -256,7 +256,7 @@ def _output_names(session: ort.InferenceSession) -> tuple[str, ...]:
     return OUTPUT_NAMES
 
 
-def _check_interface(session: ort.InferenceSession, metadata: PolicyMetadata) -> int:
+def _check_interface(session: ort.InferenceSession, metadata: PolicyContract) -> int:
     """Check names and shapes of inputs and outputs; return the observation's width."""
     inputs = {value.name: list(value.shape) for value in session.get_inputs()}
     if set(inputs) != {"obs", "time_step"}:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.metadata import PolicyMetadata
+from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.robot.names import JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import load_profile
 
@@ -16,10 +16,10 @@ BFS += [20, 27, 21, 28]
 
 
 @pytest.fixture
-def metadata() -> PolicyMetadata:
+def metadata() -> PolicyContract:
     """What an export for the default robot writes."""
     profile = load_profile("g1_29dof")
-    return PolicyMetadata(
+    return PolicyContract(
         joint_names=JOINT_NAMES,
         joint_stiffness=tuple(profile.stiffness.tolist()),
         joint_damping=tuple(profile.damping.tolist()),
@@ -40,16 +40,16 @@ def metadata() -> PolicyMetadata:
     )
 
 
-def test_round_trip_is_exact(metadata: PolicyMetadata) -> None:
+def test_round_trip_is_exact(metadata: PolicyContract) -> None:
     """Every number comes back to the last bit; every value is one string."""
     props = metadata.to_onnx_props()
     assert all(isinstance(value, str) for value in props.values())
-    assert PolicyMetadata.from_onnx_props(props) == metadata
+    assert PolicyContract.from_onnx_props(props) == metadata
     assert props["joint_names"].split(",") == list(JOINT_NAMES)
     assert float(props["action_scale"].split(",")[-1]) == metadata.action_scale[-1] != 0.075
 
 
-def test_beyondmimic_file_is_read(metadata: PolicyMetadata) -> None:
+def test_beyondmimic_file_is_read(metadata: PolicyContract) -> None:
     """Three decimals, breadth-first joints, integers as 1.000 and only BeyondMimic's keys."""
     props = {
         "run_path": "entity/project/run",
@@ -64,7 +64,7 @@ def test_beyondmimic_file_is_read(metadata: PolicyMetadata) -> None:
         "anchor_body_name": "torso_link",
         "body_names": ",".join(TRACKED_BODY_NAMES),
     }
-    read = PolicyMetadata.from_onnx_props(props)
+    read = PolicyContract.from_onnx_props(props)
     assert read.joint_names[1] == "right_hip_pitch_joint"
     assert read.observation_history_lengths == (1, 1)
     assert (read.num_frames, read.torque_limit) == (0, ())
@@ -74,19 +74,19 @@ def test_beyondmimic_file_is_read(metadata: PolicyMetadata) -> None:
         assert getattr(ours, key) == pytest.approx(getattr(metadata, key), abs=6e-4)
 
 
-def test_single_action_scale_is_for_all_joints(metadata: PolicyMetadata) -> None:
+def test_single_action_scale_is_for_all_joints(metadata: PolicyContract) -> None:
     """mjlab writes one number if all joints share it."""
     props = metadata.to_onnx_props() | {"action_scale": "0.500"}
-    assert PolicyMetadata.from_onnx_props(props).action_scale == (0.5,) * 29
+    assert PolicyContract.from_onnx_props(props).action_scale == (0.5,) * 29
 
 
 @pytest.mark.parametrize("key", ["joint_names", "action_scale", "observation_names", "body_names"])
-def test_missing_key_is_named(metadata: PolicyMetadata, key: str) -> None:
+def test_missing_key_is_named(metadata: PolicyContract, key: str) -> None:
     """A policy whose scale or joints are not known cannot be run."""
     props = metadata.to_onnx_props()
     for broken in ({k: v for k, v in props.items() if k != key}, props | {key: ""}):
         with pytest.raises(G1MimicError, match=f"metadata '{key}' is missing"):
-            PolicyMetadata.from_onnx_props(broken)
+            PolicyContract.from_onnx_props(broken)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +109,20 @@ def test_missing_key_is_named(metadata: PolicyMetadata, key: str) -> None:
         ("anchor_body_name", "head", "not among 'body_names'"),
     ],
 )
-def test_nonsense_is_refused(metadata: PolicyMetadata, key: str, value: str, message: str) -> None:
+def test_nonsense_is_refused(metadata: PolicyContract, key: str, value: str, message: str) -> None:
     """A value that no controller could use is one line that begins with its key."""
     with pytest.raises(G1MimicError, match=message) as caught:
-        PolicyMetadata.from_onnx_props(metadata.to_onnx_props() | {key: value})
+        PolicyContract.from_onnx_props(metadata.to_onnx_props() | {key: value})
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"metadata '{key}'")
 
 
-def test_unknown_keys_are_ignored(metadata: PolicyMetadata) -> None:
+def test_unknown_keys_are_ignored(metadata: PolicyContract) -> None:
     """Files of other exporters carry more."""
     props = metadata.to_onnx_props() | {"observation_terms_clip": "-inf;inf"}
-    assert PolicyMetadata.from_onnx_props(props) == metadata
+    assert PolicyContract.from_onnx_props(props) == metadata
     # mjlab's 0 means no history, which is the same as 1
     props["observation_history_lengths"] = "0.000,0.000"
-    assert PolicyMetadata.from_onnx_props(props) == replace(
+    assert PolicyContract.from_onnx_props(props) == replace(
         metadata, observation_history_lengths=(0, 0)
     )

@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class PolicyMetadata:
+class PolicyContract:
     """Metadata of a policy; joint fields have one number per joint in ``joint_names`` order."""
 
     joint_names: tuple[str, ...]
@@ -60,7 +60,7 @@ class PolicyMetadata:
         return {field.name: _write(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
-    def from_onnx_props(cls, props: Mapping[str, str]) -> PolicyMetadata:
+    def from_onnx_props(cls, props: Mapping[str, str]) -> PolicyContract:
         """Read ``metadata_props``; unknown keys are ignored.
 
         Raises:
@@ -128,7 +128,7 @@ class PolicyMetadata:
                 f"metadata 'anchor_body_name' {self.anchor_body_name} is not among 'body_names'"
             )
 
-    def in_robot_order(self) -> PolicyMetadata:
+    def in_robot_order(self) -> PolicyContract:
         """Return the same with the joints in the order of ``JOINT_NAMES``."""
         order = [self.joint_names.index(name) for name in JOINT_NAMES]
         sorted_fields: dict[str, Any] = {
