@@ -19,7 +19,7 @@ from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget, Simulator, sta
 from g1_mimic.policy.controller import ControllerSettings, PolicyController, Tick
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.tracking_report import TrackingReport
-from g1_mimic.robot.names import ANCHOR_BODY_NAME
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES
 from g1_mimic.robot.profile import load_profile
 
 PROFILE = load_profile("g1_29dof")
@@ -293,13 +293,30 @@ def test_a_policy_that_needs_odometry_says_so(policy: OnnxPolicy) -> None:
 
 def test_a_policy_cannot_raise_the_robot_s_limits(policy: OnnxPolicy) -> None:
     """Of two torque limits, the policy's and the profile's, the tighter one holds."""
-    weak = dataclasses.replace(PROFILE, torque_limit=PROFILE.torque_limit * 0.01)
+    low = PROFILE.torque_limit * 0.01
+    weak = dataclasses.replace(PROFILE, torque_limit=low, deploy_torque_limit=low)
     control = PolicyController(policy, weak, ControllerSettings(stand_time=0.1))
     control.activate()
     state = still(0, joint_pos=PROFILE.default_position + 0.2)
     for stamp in range(0, 300_000_000, STATE_PERIOD_NS):
         command = control.step(dataclasses.replace(state, stamp=stamp))
         assert (np.abs(torque(command, state)) <= weak.torque_limit * (1 + 1e-8)).all()
+
+
+@pytest.mark.parametrize(("choice", "most"), [("deployment", 35.0), ("training", 50.0)])
+def test_the_torque_at_the_ankle_is_the_chosen_one(
+    policy: OnnxPolicy, choice: str, most: float
+) -> None:
+    """By default the lower published limit holds; training's is there for who asks for it."""
+    control = controller(policy, torque_limits=choice, stand_time=0.1)
+    hold(control, 0.2)
+    ankle = JOINT_NAMES.index("left_ankle_pitch_joint")
+    away = PROFILE.default_position.copy()
+    away[ankle] -= 10.0
+    state = still(200_000_000, joint_pos=away)
+    command = control.step(state)
+    assert command.mode is Mode.TRACK
+    assert torque(command, state)[ankle] == pytest.approx(most)
 
 
 def test_the_report_stops_at_the_fall() -> None:

@@ -16,7 +16,9 @@ from g1_mimic.control.pd_target import (
     action_to_target,
     limit_target,
     slew,
+    torque_range,
 )
+from g1_mimic.robot.names import JOINT_NAMES
 from g1_mimic.robot.profile import load_profile
 
 LIMITS = TargetLimits.from_profile(load_profile("g1_29dof"))
@@ -39,6 +41,10 @@ def torque(target: np.ndarray, q: np.ndarray, qd: np.ndarray) -> np.ndarray:
     return LIMITS.stiffness * (target - q) - LIMITS.damping * qd
 
 
+def motor(qd: np.ndarray, limits: TargetLimits = LIMITS) -> tuple[np.ndarray, np.ndarray]:
+    return torque_range(qd, limits.torque_limit, limits.saturation_torque, limits.no_load_speed)
+
+
 @settings(max_examples=300, deadline=None)
 @given(vectors(ANY), vectors(ANY), vectors(ANY), vectors(ANY), FINITE)
 def test_whatever_the_input_the_torque_is_bounded_or_it_raises(
@@ -50,7 +56,10 @@ def test_whatever_the_input_the_torque_is_bounded_or_it_raises(
     except NonFiniteError:
         return
     assert np.isfinite(answer.target).all()
-    assert (np.abs(torque(answer.target, q, qd)) <= LIMITS.torque_limit * (1 + 1e-8)).all()
+    lower, upper = motor(qd)
+    slack = 1e-8 * LIMITS.torque_limit
+    assert (torque(answer.target, q, qd) >= lower - slack).all()
+    assert (torque(answer.target, q, qd) <= upper + slack).all()
 
 
 @settings(max_examples=200, deadline=None)
@@ -74,7 +83,7 @@ def test_the_torque_rule_equals_motor_saturation(
 ) -> None:
     """Where the other limits are idle, the torque is the clipped torque of the desired target."""
     answer = limit_target(desired, q, q, qd, 0.002, WIDE)
-    saturated = np.clip(torque(desired, q, qd), -WIDE.torque_limit, WIDE.torque_limit)
+    saturated = np.clip(torque(desired, q, qd), *motor(qd, WIDE))
     np.testing.assert_allclose(torque(answer.target, q, qd), saturated, rtol=1e-9, atol=1e-9)
 
 
@@ -134,3 +143,35 @@ def test_action_scale_and_base() -> None:
 def test_slew_reaches_a_near_target_and_no_further() -> None:
     """A target within reach is taken as it is."""
     assert slew(np.array([0.1, 5.0, -5.0]), np.zeros(3), np.ones(3)).tolist() == [0.1, 1.0, -1.0]
+
+
+def test_the_torque_speed_line_has_its_corner_and_its_ends() -> None:
+    """Full torque up to the corner, half way down half of it, none at the no-load speed."""
+    limit, stall, top = np.array([35.0]), np.array([140.0]), np.array([40.0])
+    corner = 30.0  # where 140·(1 − v/40) is 35
+    for speed, most in ((0.0, 35.0), (corner, 35.0), (35.0, 17.5), (40.0, 0.0), (45.0, -17.5)):
+        lower, upper = torque_range(np.array([speed]), limit, stall, top)
+        assert upper[0] == pytest.approx(most) and lower[0] == -35.0
+        mirrored = torque_range(np.array([-speed]), limit, stall, top)
+        assert mirrored[0][0] == pytest.approx(-most) and mirrored[1][0] == 35.0
+
+
+@given(vectors(st.floats(-1e6, 1e6)))
+def test_braking_is_never_reduced_and_driving_never_grows_with_speed(qd: np.ndarray) -> None:
+    """At any speed the range is inside the limits, and whole on the braking side."""
+    lower, upper = motor(qd)
+    assert (lower <= upper).all() and (upper <= LIMITS.torque_limit).all()
+    assert (lower >= -LIMITS.torque_limit).all()
+    assert (lower[qd >= 0] == -LIMITS.torque_limit[qd >= 0]).all()
+    assert (upper[qd <= 0] == LIMITS.torque_limit[qd <= 0]).all()
+    faster = motor(qd + np.abs(qd))[1]
+    assert (faster <= upper + 1e-9 * LIMITS.torque_limit).all()
+
+
+def test_a_published_point_lies_on_the_line() -> None:
+    """A single motor gives the published torque at the published corner speed (0.1 %)."""
+    published = {"knee": (111.0, 14.5), "hip_yaw": (71.0, 22.63), "wrist_yaw": (4.8, 15.3)}
+    free = dataclasses.replace(LIMITS, torque_limit=LIMITS.saturation_torque)
+    for name, (newton_metres, speed) in published.items():
+        i = JOINT_NAMES.index(f"left_{name}_joint")
+        assert motor(np.full(29, speed), free)[1][i] == pytest.approx(newton_metres, rel=1e-3)

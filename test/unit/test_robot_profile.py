@@ -168,6 +168,20 @@ def test_pattern_can_override_its_class(tmp_path: Path) -> None:
     assert profile.torque_limit[4] == 35.0
 
 
+def test_a_deployed_robot_keeps_to_the_lower_published_torques(tmp_path: Path) -> None:
+    """35 N·m at ankles, waist roll and pitch; elsewhere, and where none is given, training's."""
+    profile = load_profile("g1_29dof")
+    lower = np.array([bool(re.match(r".*ankle|waist_[rp]", name)) for name in JOINT_NAMES])
+    assert (profile.deploy_torque_limit[lower] == 35.0).all()
+    assert (profile.torque_limit[lower] == 50.0).all()
+    assert (profile.deploy_torque_limit == profile.torque_limit)[~lower].all()
+    data = raw()
+    del data["actuators"]["5020_pair"]["deploy_torque_limit"]
+    other = load(data, tmp_path)
+    assert (other.deploy_torque_limit == other.torque_limit).all()
+    assert other.hash == profile.hash  # what a policy learned is the same
+
+
 def test_hash_follows_the_content_not_the_name(tmp_path: Path) -> None:
     """A renamed copy has the same hash; a changed last digit another one."""
     data = raw()
@@ -214,6 +228,18 @@ KNEE = {"actuator": "7520_22", "range": [0.0, 1.0]}
         (edit("joints", "*_knee_joint", "range", value=[1.0, 0.5]), ["left_knee_joint", "below"]),
         (edit("joints", "*_knee_joint", "default", value=3.0), ["left_knee_joint", "outside"]),
         (edit("joints", "*_knee_joint", "defualt", value=0.5), ["*_knee_joint", "mean 'default'"]),
+        (
+            edit("actuators", "5020", "saturation_torque", value=20.0),
+            ["joint 'left_shoulder_pitch_joint'", "torque_limit 25 above saturation_torque 20"],
+        ),
+        (
+            edit("actuators", "5020", "no_load_speed", value=30.0),
+            ["velocity_limit 37 above no_load_speed 30"],
+        ),
+        (
+            edit("actuators", "5020", "deploy_torque_limit", value=26.0),
+            ["deploy_torque_limit 26 above torque_limit 25"],
+        ),
         (edit("pelvis_height", value=None), ["pelvis_height", "required"]),
         (edit("soft_limit_factor", value=1.5), ["soft_limit_factor"]),
     ],

@@ -1,9 +1,10 @@
 """From a policy's action to the angle that a joint's PD controller may be asked for.
 
 A joint's motor answers a target angle with ``stiffness·(target − q) − damping·q̇``. The functions
-here scale an action to a target and bound that target; all are vectorised over joints and leading
-batch axes. They run at the rate at which states arrive (500 Hz), not at the policy's 50 Hz: so the
-torque rule equals the motors' own saturation, which policies learn to lean on.
+here scale an action to a target and bound that target, and say what torque a motor gives at a
+speed; all are vectorised over joints and leading batch axes. Targets are bounded at the rate at
+which states arrive (500 Hz), not at the policy's 50 Hz: so the torque rule equals the motors' own
+saturation, which policies learn to lean on.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class TargetLimits:
         position_upper: soft upper position limit, rad.
         velocity_limit: largest speed of the target, rad/s.
         torque_limit: largest torque, N·m.
+        saturation_torque: of the torque-speed line, N·m.
+        no_load_speed: of the torque-speed line, rad/s.
         stiffness: of the PD controller that receives the target, N·m/rad; positive.
         damping: of that controller, N·m·s/rad.
     """
@@ -43,18 +46,22 @@ class TargetLimits:
     position_upper: np.ndarray
     velocity_limit: np.ndarray
     torque_limit: np.ndarray
+    saturation_torque: np.ndarray
+    no_load_speed: np.ndarray
     stiffness: np.ndarray
     damping: np.ndarray
 
     @classmethod
     def from_profile(cls, profile: RobotProfile) -> TargetLimits:
-        """Take soft position limits, speeds, torques and gains of a robot profile."""
+        """Take soft position limits, speeds, deployment torques and gains of a robot profile."""
         lower, upper = profile.soft_limits()
         return cls(
             position_lower=lower,
             position_upper=upper,
             velocity_limit=profile.velocity_limit,
-            torque_limit=profile.torque_limit,
+            torque_limit=profile.deploy_torque_limit,
+            saturation_torque=profile.saturation_torque,
+            no_load_speed=profile.no_load_speed,
             stiffness=profile.stiffness,
             damping=profile.damping,
         )
@@ -98,13 +105,29 @@ def slew(target: np.ndarray, previous: np.ndarray, max_step: np.ndarray) -> np.n
     return np.clip(target, previous - max_step, previous + max_step)
 
 
-def torque_bounds(
-    q: np.ndarray, qd: np.ndarray, limits: TargetLimits
+def torque_range(
+    velocity: np.ndarray,
+    torque_limit: np.ndarray,
+    saturation_torque: np.ndarray,
+    no_load_speed: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest target for which the PD torque is within its limit, rad."""
-    free = q + limits.damping * qd / limits.stiffness  # the target that asks for no torque
-    reach = limits.torque_limit / limits.stiffness
-    return free - reach, free + reach
+    """Return the lowest and highest torque [..., n] that motors give at a speed, N·m.
+
+    The torque-speed line of a DC motor in all four quadrants, within ``±torque_limit``: driving,
+    the full limit up to the corner speed ``no_load_speed·(1 − torque_limit/saturation_torque)``,
+    from there on a straight line to zero at the no-load speed, beyond which the motor can only
+    brake; braking, the full limit at any speed.
+
+    Args:
+        velocity: [..., n] joint speeds, rad/s.
+        torque_limit: [n] N·m.
+        saturation_torque: [n] torque of the line at zero speed, N·m; above ``torque_limit``.
+        no_load_speed: [n] speed of the line at zero torque, rad/s.
+    """
+    lost = saturation_torque / no_load_speed * velocity
+    upper = np.clip(saturation_torque - lost, -torque_limit, torque_limit)
+    lower = np.clip(-saturation_torque - lost, -torque_limit, torque_limit)
+    return lower, upper
 
 
 def limit_target(
@@ -146,10 +169,14 @@ def limit_target(
     with np.errstate(over="ignore", invalid="ignore"):
         inside = np.clip(desired, limits.position_lower, limits.position_upper)
         slewed = slew(inside, previous, limits.velocity_limit * max(dt, 0.0))
-        lower, upper = torque_bounds(q, qd, limits)
-        target = np.clip(slewed, lower, upper)
+        least, most = torque_range(
+            qd, limits.torque_limit, limits.saturation_torque, limits.no_load_speed
+        )
+        free = q + limits.damping * qd / limits.stiffness  # the target that asks for no torque
+        target = np.clip(slewed, free + least / limits.stiffness, free + most / limits.stiffness)
         torque = limits.stiffness * (target - q) - limits.damping * qd
-        bounded = np.abs(torque) <= limits.torque_limit * (1.0 + _ROUNDING)
+        slack = limits.torque_limit * _ROUNDING
+        bounded = (torque >= least - slack) & (torque <= most + slack)
     if not bounded.all():
         raise NonFiniteError("joint state is too large to bound the torque")
     hits = LimitHits(inside != desired, slewed != inside, target != slewed)

@@ -48,6 +48,8 @@ class ControllerSettings(Settings):
     """Time in which stand moves from the measured pose to the clip's first pose, s."""
     tilt_limit: float = Field(1.2, gt=0.0, le=3.15)
     """Angle between robot and reference torso, heading aside, that is a fault, rad."""
+    torque_limits: Literal["deployment", "training"] = "deployment"
+    """Which of the profile's torque limits hold: training's are higher at ankles and waist."""
     state_timeout: float = Field(0.1, gt=0.0, le=10.0)
     """Time without a new state that is a fault, s."""
 
@@ -99,7 +101,7 @@ class PolicyController:
     ) -> None:
         meta = policy.metadata
         self._policy, self._settings, self._meta = policy, settings, meta
-        self._limits = _limits(policy, profile)
+        self._limits = _limits(policy, profile, settings)
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
@@ -328,10 +330,14 @@ class PolicyController:
         return self._last_state
 
 
-def _limits(policy: OnnxPolicy, profile: RobotProfile) -> TargetLimits:
+def _limits(
+    policy: OnnxPolicy, profile: RobotProfile, settings: ControllerSettings
+) -> TargetLimits:
     """Return the policy's gains under the tighter limits of policy and profile."""
     meta = policy.metadata
     own = TargetLimits.from_profile(profile)
+    if settings.torque_limits == "training":
+        own = replace(own, torque_limit=profile.torque_limit)
     gains = replace(
         own,
         stiffness=np.asarray(meta.joint_stiffness, dtype=np.float64),

@@ -34,9 +34,22 @@ _ACTUATOR_FIELDS = (
     "stiffness",
     "damping",
     "torque_limit",
+    "deploy_torque_limit",
+    "saturation_torque",
+    "no_load_speed",
     "velocity_limit",
     "action_scale",
 )
+
+_ORDERED = (
+    ("deploy_torque_limit", "torque_limit"),
+    ("torque_limit", "saturation_torque"),
+    ("velocity_limit", "no_load_speed"),
+)
+"""Pairs of which the first may not exceed the second."""
+
+_NOT_HASHED = ("name", "deploy_torque_limit", "saturation_torque", "no_load_speed")
+"""Fields that leave alone what a policy's actions mean: a policy outlives a change of them."""
 
 
 class ActuatorSettings(Settings):
@@ -50,6 +63,12 @@ class ActuatorSettings(Settings):
     """Derivative gain, N·m·s/rad."""
     torque_limit: Positive
     """N·m."""
+    deploy_torque_limit: Positive | None = None
+    """Limit of a deployed robot, N·m; left out: torque_limit."""
+    saturation_torque: Positive
+    """Where the torque-speed line meets zero speed, N·m; at least torque_limit."""
+    no_load_speed: Positive
+    """Where the torque-speed line meets zero torque, rad/s; at least velocity_limit."""
     velocity_limit: Positive
     """rad/s."""
     action_scale: Positive
@@ -68,6 +87,9 @@ class JointSettings(Settings):
     stiffness: Positive | None = None
     damping: Positive | None = None
     torque_limit: Positive | None = None
+    deploy_torque_limit: Positive | None = None
+    saturation_torque: Positive | None = None
+    no_load_speed: Positive | None = None
     velocity_limit: Positive | None = None
     action_scale: Positive | None = None
 
@@ -118,6 +140,12 @@ class RobotProfile:
     """N·m·s/rad."""
     torque_limit: np.ndarray
     """N·m, symmetric."""
+    deploy_torque_limit: np.ndarray
+    """N·m, symmetric: what a deployed controller asks for; at most ``torque_limit``."""
+    saturation_torque: np.ndarray
+    """N·m, where the torque-speed line meets zero speed (`control.pd_target.torque_range`)."""
+    no_load_speed: np.ndarray
+    """rad/s, where that line meets zero torque."""
     velocity_limit: np.ndarray
     """rad/s, symmetric."""
     position_lower: np.ndarray
@@ -152,11 +180,11 @@ class RobotProfile:
 
     @property
     def hash(self) -> str:
-        """16 hex digits that change with any number, joint name or class (not the file's name)."""
+        """16 hex digits that change with any number, joint name or class that training used."""
         content = {
             field.name: value.tolist() if isinstance(value, np.ndarray) else value
             for field in dataclasses.fields(self)
-            if field.name != "name"
+            if field.name not in _NOT_HASHED
             for value in [getattr(self, field.name)]
         }
         text = json.dumps(content, sort_keys=True)  # json writes floats with repr: exact
@@ -270,6 +298,13 @@ def _expand(
         key: getattr(actuator, key) if getattr(joint, key) is None else getattr(joint, key)
         for key in _ACTUATOR_FIELDS
     }
+    if row["deploy_torque_limit"] is None:
+        row["deploy_torque_limit"] = row["torque_limit"]
+    for low, high in _ORDERED:
+        if row[low] > row[high]:
+            raise G1MimicError(
+                f"{path}: joints: joint '{name}' has {low} {row[low]:g} above {high} {row[high]:g}"
+            )
     row |= {"position_lower": lower, "position_upper": upper, "default_position": joint.default}
     return row
 
