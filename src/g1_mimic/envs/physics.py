@@ -17,7 +17,8 @@ class RolloutPhysics:
     The GIL is released while stepping. All arrays are float64 and owned by this object:
     ``qpos`` [N, nq] and ``qvel`` [N, nv] are views of the state and may be written to between
     steps; ``sensordata`` [N, nsensordata] is that of the last physics step's start, that is one
-    physics step older than the state (MuJoCo evaluates sensors before it integrates).
+    physics step older than the state (MuJoCo evaluates sensors before it integrates), and
+    ``substep_sensordata`` [N, steps, nsensordata] that of every physics step of the last `step`.
 
     Args:
         model: a compiled model without actuator or plugin state.
@@ -41,6 +42,7 @@ class RolloutPhysics:
         self.qvel = self._state[:, 1 + model.nq :]
         self.qpos[:] = model.qpos0
         self.sensordata = np.zeros((num_envs, model.nsensordata))
+        self.substep_sensordata = self.sensordata[:, None]
         self._out: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def step(self, control: np.ndarray) -> np.ndarray:
@@ -85,6 +87,7 @@ class RolloutPhysics:
             sensordata[broken] = np.nan_to_num(sensordata[broken])
         self._state[:] = last
         self.sensordata[:] = sensordata[:, -1]
+        self.substep_sensordata = sensordata
         return broken
 
     def close(self) -> None:

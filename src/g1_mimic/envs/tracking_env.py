@@ -29,7 +29,12 @@ from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.phase import PhaseConfig, PhaseSampler
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.robot.kinematics import torso_pose
-from g1_mimic.robot.model import build_model, contact_count_slice, tracking_sensor_slice
+from g1_mimic.robot.model import (
+    build_model,
+    contact_count_slice,
+    motor_sensor_slice,
+    tracking_sensor_slice,
+)
 from g1_mimic.robot.names import (
     ANCHOR_BODY_NAME,
     END_EFFECTOR_NAMES,
@@ -80,7 +85,8 @@ class StepResult:
     """[N] bool: out of time or at the end of the clip, and not failed."""
     info: dict[str, Any]
     """``terms``: reward terms [N]; ``errors``: tracking errors [N]; ``broken``: physics faults
-    [N] bool; ``episode_length``: steps since the reset [N]; ``frame``: reference frame [N]."""
+    [N] bool; ``episode_length``: steps since the reset [N]; ``frame``: reference frame [N];
+    ``qpos`` [N, 36], ``qvel`` [N, 35]: the state that the step led to."""
 
 
 class TrackingEnv:
@@ -130,6 +136,7 @@ class TrackingEnv:
         self.physics = RolloutPhysics(self.model, num_envs, config.threads)
         self._sensors = tracking_sensor_slice(self.model)
         self._contacts = contact_count_slice(self.model)
+        self._motors = motor_sensor_slice(self.model)
         self.soft_limits = profile.soft_limits()
         self.policy_size = observation_size(config.policy_observation)
         self._critic_terms = tuple(
@@ -200,7 +207,7 @@ class TrackingEnv:
         self._target = control[:, -1]
         self.frame += 1
         self.episode_length += 1
-        robot, reference = self._bodies(), self.reference.lagged_bodies(self.frame)
+        robot, reference = self.bodies(), self.reference.lagged_bodies(self.frame)
         errors = tracking_errors(robot, reference, ANCHOR)
         reward, terms = self._reward(robot, reference, errors, actions)
         terminated = broken | tracking_failed(
@@ -224,6 +231,8 @@ class TrackingEnv:
             "broken": broken,
             "episode_length": self.episode_length.copy(),
             "frame": self.frame.copy(),
+            "qpos": self.physics.qpos.copy(),
+            "qvel": self.physics.qvel.copy(),
         }
         ended = np.flatnonzero(terminated | truncated)
         whole = ~broken
@@ -253,7 +262,7 @@ class TrackingEnv:
         change = (desired - self._target)[:, None]
         return self._target[:, None] + np.clip(change, -self._ramp, self._ramp)
 
-    def _bodies(self) -> BodyPoses:
+    def bodies(self) -> BodyPoses:
         """Return the tracked bodies of the sensors' time (one physics step before the state)."""
         values = self.physics.sensordata[:, self._sensors]
         n, b = self.num_envs, len(TRACKED_BODY_NAMES)
@@ -264,6 +273,12 @@ class TrackingEnv:
             lin.reshape(n, b, 3),
             ang.reshape(n, b, 3),
         )
+
+    def motors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return torques (N·m) and speeds (rad/s) of the last step [N, decimation, 29]."""
+        values = self.physics.substep_sensordata[:, :, self._motors]
+        half = values.shape[-1] // 2
+        return values[..., :half], values[..., half:]
 
     def _reward(
         self, robot: BodyPoses, lagged: BodyPoses, errors: TrackingErrors, actions: np.ndarray

@@ -27,6 +27,10 @@ _TRACKING_SENSORS = (
     ("lin_vel", mujoco.mjtSensor.mjSENS_FRAMELINVEL, 3),
     ("ang_vel", mujoco.mjtSensor.mjSENS_FRAMEANGVEL, 3),
 )
+_MOTOR_SENSORS = (
+    ("torque", mujoco.mjtSensor.mjSENS_ACTUATORFRC),
+    ("speed", mujoco.mjtSensor.mjSENS_ACTUATORVEL),
+)
 _CONTACT_SENSORS = (
     ("contact_left_foot", "left_ankle_roll_link"),
     ("contact_right_foot", "right_ankle_roll_link"),
@@ -61,8 +65,9 @@ def build_model(
         self_collision: let the robot's bodies touch one another; else they touch the floor only.
         scene: add floor, light and camera; without it the robot is alone in the world.
         tracking_sensors: add pose and velocity of ``TRACKED_BODY_NAMES``, in blocks
-            (see ``tracking_sensor_slice``), and, where there is a floor, counts of its contacts
-            (see ``contact_count_slice``).
+            (see ``tracking_sensor_slice``), torque and speed of the motors (see
+            ``motor_sensor_slice``), and, where there is a floor, counts of its contacts (see
+            ``contact_count_slice``).
         hoist: add the weld ``HOIST`` between world and pelvis, switched off.
         visuals: keep the geoms that are only looked at; without them physics is 8% faster.
 
@@ -82,6 +87,7 @@ def build_model(
     _add_imu(spec)
     if tracking_sensors:
         _add_tracking_sensors(spec)
+        _add_motor_sensors(spec)
         if scene:
             _add_contact_counts(spec)
     if hoist:
@@ -120,6 +126,21 @@ def tracking_sensor_slice(model: mujoco.MjModel) -> slice:
         raise G1MimicError("the model has no tracking sensors; build it with tracking_sensors=True")
     start = int(model.sensor_adr[first])
     return slice(start, start + len(TRACKED_BODY_NAMES) * sum(n for _, _, n in _TRACKING_SENSORS))
+
+
+def motor_sensor_slice(model: mujoco.MjModel) -> slice:
+    """Return where the motors lie in ``sensordata``: 29 torques (N·m), then 29 speeds (rad/s).
+
+    The torque is what the actuator applies, after its limits.
+
+    Raises:
+        G1MimicError: if the model was built without tracking sensors.
+    """
+    first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, f"torque_{JOINT_NAMES[0]}")
+    if first < 0:
+        raise G1MimicError("the model has no motor sensors; build it with tracking_sensors=True")
+    start = int(model.sensor_adr[first])
+    return slice(start, start + len(_MOTOR_SENSORS) * NUM_JOINTS)
 
 
 def contact_count_slice(model: mujoco.MjModel) -> slice:
@@ -206,6 +227,17 @@ def _add_tracking_sensors(spec: mujoco.MjSpec) -> None:
                 type=kind,
                 objtype=mujoco.mjtObj.mjOBJ_XBODY,  # the body's frame, not its centre of mass
                 objname=body,
+            )
+
+
+def _add_motor_sensors(spec: mujoco.MjSpec) -> None:
+    for label, kind in _MOTOR_SENSORS:
+        for joint in JOINT_NAMES:
+            spec.add_sensor(
+                name=f"{label}_{joint}",
+                type=kind,
+                objtype=mujoco.mjtObj.mjOBJ_ACTUATOR,
+                objname=joint,
             )
 
 
