@@ -127,10 +127,10 @@ def test_targets_agree(tmp_path: Path) -> None:
         stamp += STATE_PERIOD
         command = controller.step(state_of(env, stamp))
     assert (env.physics.qpos == still.qpos).all()
-    trained = env._controls(action[None])[0]
+    trained = env._targets(action[None])[0]
     for _ in range(20):
         env._target = trained[-1:]
-        trained = env._controls(action[None])[0]
+        trained = env._targets(action[None])[0]
     torque = profile.stiffness * (trained[-1] - env.physics.qpos[0, 7:])
     bounded = np.clip(torque, -profile.torque_limit, profile.torque_limit)
     np.testing.assert_allclose(

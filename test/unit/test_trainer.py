@@ -57,24 +57,26 @@ def parameters(trainer: Trainer) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("sampling", "strategy"),
+    ("sampling", "strategy", "preset"),
     [
-        ("uniform", "uniform"),
-        ("per", "uniform"),
-        ("per", "failure_bins"),
-        ("lap", "error_bins"),
-        ("per_critic", "uniform"),
-        ("recency", "uniform"),
+        ("uniform", "uniform", "asap"),
+        ("per", "uniform", "none"),
+        ("per", "failure_bins", "beyondmimic"),
+        ("lap", "error_bins", "none"),
+        ("per_critic", "uniform", "none"),
+        ("recency", "uniform", "none"),
     ],
 )
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
-    tmp_path: Path, sampling: str, strategy: str
+    tmp_path: Path, sampling: str, strategy: str, preset: str
 ) -> None:
     """Stopped in the middle and resumed, a run has the same weights and replay to the bit."""
     phase = {"strategy": strategy, "smoothing": 0.05, "lead_s": 0.2, "max_share": 0.3}
-    whole = open_trainer(config(tmp_path / "whole", sampling=sampling, phase=phase))
+    changes = {"sampling": sampling, "phase": phase}
+    changes["env"] = {**SMALL["env"], "randomisation": {"preset": preset}}
+    whole = open_trainer(config(tmp_path / "whole", **changes))
     whole.run()
-    first = open_trainer(config(tmp_path / "parts", sampling=sampling, phase=phase))
+    first = open_trainer(config(tmp_path / "parts", **changes))
     first.on_metrics = lambda step, metrics: first.stop()  # at the evaluation after 400 steps
     first.run()
     assert first.env_steps == 400

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
+from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.settings import Settings
@@ -94,6 +95,7 @@ class EnvConfig(Settings):
     reward: RewardConfig = RewardConfig()
     termination: TerminationConfig = TerminationConfig()
     reset: ResetConfig = ResetConfig()
+    randomisation: Randomisation = Randomisation()
 
     @field_validator("policy_observation", "critic_observation")
     @classmethod

@@ -8,8 +8,10 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from g1_mimic.control.pd_target import action_to_target
+from g1_mimic.control.pd_target import action_to_target, slew
+from g1_mimic.control.state import RobotState
 from g1_mimic.envs.config import EnvConfig
+from g1_mimic.envs.disturbances import RandomisedRobots, add_base_velocity
 from g1_mimic.envs.observations import (
     ObservationInputs,
     build_observation,
@@ -102,7 +104,7 @@ class TrackingEnv:
         profile: the robot.
         config: the task.
         num_envs: N.
-        seed: seeds start frames and reset noise.
+        seed: seeds start frames, reset noise and randomisation.
         phase: how start frames are drawn.
 
     Raises:
@@ -133,16 +135,19 @@ class TrackingEnv:
             tracking_sensors=True,
             visuals=False,
         )
-        self.physics = RolloutPhysics(self.model, num_envs, config.threads)
+        self.robots = RandomisedRobots(
+            config.randomisation, self.model, profile, num_envs, config.decimation, seed
+        )
+        self.physics = RolloutPhysics(self.model, num_envs, config.threads, self.robots.models)
         self._sensors = tracking_sensor_slice(self.model)
         self._contacts = contact_count_slice(self.model)
         self._motors = motor_sensor_slice(self.model)
         self.soft_limits = profile.soft_limits()
         self.policy_size = observation_size(config.policy_observation)
-        self._critic_terms = tuple(
-            dict.fromkeys(config.policy_observation + config.critic_observation)
+        self._privileged = tuple(
+            term for term in config.critic_observation if term not in config.policy_observation
         )
-        self.critic_size = observation_size(self._critic_terms)
+        self.critic_size = self.policy_size + observation_size(self._privileged)
         n, joints = num_envs, len(JOINT_NAMES)
         self.frame = np.zeros(n, dtype=np.int64)
         self.episode_length = np.zeros(n, dtype=np.int64)
@@ -160,6 +165,7 @@ class TrackingEnv:
         """Start all episodes anew and return their observations."""
         if seed is not None:
             self.rng = np.random.default_rng(seed)
+            self.robots.reseed(seed)
         everyone = np.arange(self.num_envs)
         self.reset_to(everyone, self.phase.sample(self.num_envs, self.rng))
         return self.observe()
@@ -182,9 +188,7 @@ class TrackingEnv:
         qpos[:, :3] += pose[:, :3]
         qpos[:, 2] += self.reference.start_lift[frames]
         qpos[:, 3:7] = quat_multiply(quat_from_rpy(*pose[:, 3:].T), qpos[:, 3:7])
-        qvel[:, :3] += velocity[:, :3]
-        # MuJoCo's free joint has its angular velocity in the body frame, the ranges are the world's
-        qvel[:, 3:6] += quat_apply_inverse(qpos[:, 3:7], velocity[:, 3:])
+        add_base_velocity(qpos, qvel, velocity)
         qpos[:, 7:] += draw(np.full(len(JOINT_NAMES), RESET_JOINT))
         qpos[:, 7:] = np.clip(qpos[:, 7:], *self.soft_limits)
         self.physics.qpos[envs], self.physics.qvel[envs] = qpos, qvel
@@ -192,6 +196,7 @@ class TrackingEnv:
         self.episode_length[envs] = 0
         self.last_action[envs] = 0.0
         self._target[envs] = np.clip(self.reference.qpos[frames, 7:], *self.soft_limits)
+        self.robots.restart(envs, self._target[envs])
 
     def step(self, actions: np.ndarray) -> StepResult:
         """Apply raw actions [N, 29] for one control step.
@@ -202,9 +207,11 @@ class TrackingEnv:
         actions = np.asarray(actions, dtype=np.float64)
         if not np.isfinite(actions).all():
             raise ValueError("an action is not finite")
-        control = self._controls(actions)
-        broken = self.physics.step(control)
-        self._target = control[:, -1]
+        targets = self._targets(actions)
+        self.robots.push(self.physics.qpos, self.physics.qvel)
+        broken = self.physics.step(self.robots.motor_targets(targets))
+        self.robots.measure()
+        self._target = targets[:, -1]
         self.frame += 1
         self.episode_length += 1
         robot, reference = self.bodies(), self.reference.lagged_bodies(self.frame)
@@ -253,14 +260,19 @@ class TrackingEnv:
 
     # -- pieces of a step -----------------------------------------------------------------------
 
-    def _controls(self, actions: np.ndarray) -> np.ndarray:
+    def _targets(self, actions: np.ndarray) -> np.ndarray:
         """Return the PD targets of each physics step [N, decimation, 29], slew-limited."""
         desired = action_to_target(
             actions, self.reference.base[self.frame], self.profile.action_scale
         )
-        desired = np.clip(desired, *self.soft_limits)
-        change = (desired - self._target)[:, None]
-        return self._target[:, None] + np.clip(change, -self._ramp, self._ramp)
+        desired = self.robots.delayed(np.clip(desired, *self.soft_limits))
+        if desired.shape[1] == 1:
+            change = desired - self._target[:, None]
+            return self._target[:, None] + np.clip(change, -self._ramp, self._ramp)
+        targets, target = np.empty_like(desired), self._target
+        for i in range(desired.shape[1]):
+            targets[:, i] = target = slew(desired[:, i], target, self._ramp[0])
+        return targets
 
     def bodies(self) -> BodyPoses:
         """Return the tracked bodies of the sensors' time (one physics step before the state)."""
@@ -318,18 +330,40 @@ class TrackingEnv:
         }
 
     def observe(self, envs: np.ndarray | slice = slice(None)) -> Observations:
-        """Return the observations of the present state of the robots ``envs``, without noise."""
-        qpos, qvel, frame = self.physics.qpos[envs], self.physics.qvel[envs], self.frame[envs]
-        reference = self.reference
-        anchor_pos, anchor_quat = torso_pose(
-            qpos[:, :3], qpos[:, 3:7], qpos[:, 7:][:, WAIST_INDICES]
-        )
-        inputs = ObservationInputs(
+        """Return the observations of the present state of the robots ``envs``.
+
+        The policy sees what the sensors say; the critic's own terms are true.
+        """
+        qpos, qvel = self.physics.qpos[envs], self.physics.qvel[envs]
+        state = RobotState(
+            stamp=0,
             joint_pos=qpos[:, 7:],
             joint_vel=qvel[:, 6:],
             base_quat=qpos[:, 3:7],
             base_ang_vel=qvel[:, 3:6],
+            base_pos=qpos[:, :3],
             base_lin_vel=quat_apply_inverse(qpos[:, 3:7], qvel[:, :3]),
+        )
+        measured = self.robots.measured(state, envs)
+        inputs = self._inputs(state, envs)
+        seen = inputs if measured is state else self._inputs(measured, envs)
+        parts = [build_observation(self.config.policy_observation, seen)]
+        if self._privileged:
+            parts.append(build_observation(self._privileged, inputs))
+        critic = np.concatenate(parts, axis=1, dtype=np.float32)
+        return Observations(critic[:, : self.policy_size], critic)
+
+    def _inputs(self, state: RobotState, envs: np.ndarray | slice) -> ObservationInputs:
+        reference, frame = self.reference, self.frame[envs]
+        anchor_pos, anchor_quat = torso_pose(
+            state.base_pos, state.base_quat, state.joint_pos[:, WAIST_INDICES]
+        )
+        return ObservationInputs(
+            joint_pos=state.joint_pos,
+            joint_vel=state.joint_vel,
+            base_quat=state.base_quat,
+            base_ang_vel=state.base_ang_vel,
+            base_lin_vel=state.base_lin_vel,
             anchor_pos_w=anchor_pos,
             anchor_quat_w=anchor_quat,
             ref_joint_pos=reference.qpos[frame, 7:],
@@ -339,8 +373,6 @@ class TrackingEnv:
             last_action=self.last_action[envs],
             default_joint_pos=self.profile.default_position,
         )
-        critic = build_observation(self._critic_terms, inputs).astype(np.float32)
-        return Observations(critic[:, : self.policy_size], critic)
 
     # -- checkpoints ----------------------------------------------------------------------------
 
@@ -355,6 +387,7 @@ class TrackingEnv:
             "target": self._target.copy(),
             "rng": self.rng.bit_generator.state,
             "phase": self.phase.state_dict(),
+            "robots": self.robots.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -365,3 +398,4 @@ class TrackingEnv:
         self._target = np.asarray(state["target"]).copy()
         self.rng.bit_generator.state = state["rng"]
         self.phase.load_state_dict(state["phase"])
+        self.robots.load_state_dict(state["robots"])
