@@ -20,7 +20,8 @@ from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS: Arguments = {
     "task": (str, "Task JSON (the guide's format); says motion, robot, reward and sampling itself"),
-    "motion": (str, "Clip to imitate: a name that ships (stand, walk, …) or a file"),
+    "motion": (str, "Clip to imitate: a name that ships (stand, walk, …) or a file; several with "
+               "weights: walk:2,stand:1; or a folder of clips"),
     "robot": (str, "Robot profile: g1_29dof, g1_guide or a file"),
     "num_envs": (int, "Robots simulated side by side"),
     "total_env_steps": (int, "Control steps (20 ms each) over all robots"),

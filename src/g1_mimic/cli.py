@@ -67,7 +67,9 @@ def _add_train(commands: Any) -> None:
         "--config; the options below and --set override them.",
     )
     parser.add_argument("--config", metavar="YAML", help="settings (default: the package's)")
-    parser.add_argument("--motion", help="clip: a name (stand, walk) or a file")
+    parser.add_argument(
+        "--motion", help="clip: a name (stand, walk), a file or folder; several: walk:2,stand"
+    )
     parser.add_argument("--task", help="task JSON (the guide's format)")
     parser.add_argument("--robot", help="robot profile: g1_29dof, g1_guide or a file")
     parser.add_argument("--num-envs", type=int, help="robots simulated side by side")

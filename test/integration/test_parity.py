@@ -33,7 +33,7 @@ def exported(path: Path, clip: MotionClip, profile: RobotProfile, terms: tuple[s
     config = EnvConfig(policy_observation=terms, action_base="default")
     env = TrackingEnv(clip, profile, config, 1)
     actor = Actor(env.policy_size, 29, (32,), bound=1.0)
-    export_tracking_policy(path, actor, clip=clip, profile=profile, env_config=config)
+    export_tracking_policy(path, actor, motions=clip, profile=profile, env_config=config)
     return path
 
 

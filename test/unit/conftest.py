@@ -13,7 +13,7 @@ from torch import nn
 
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import observation_size
-from g1_mimic.envs.reference import action_base
+from g1_mimic.envs.reference import clip_action_base
 from g1_mimic.learning.networks import Actor
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.kinematics import complete_clip
@@ -76,9 +76,9 @@ def make_policy() -> MakePolicy:
             nn.init.normal_(actor.mean.weight, std=0.5)
             actor.normalizer.update(0.3 + 2.0 * torch.randn(500, width))
         export_tracking_policy(
-            path, actor, clip=clip, profile=profile, env_config=env_config, run="test@1"
+            path, actor, motions=clip, profile=profile, env_config=env_config, run="test@1"
         )
-        base = action_base(clip, profile, env_config.action_base)
+        base = clip_action_base(clip, profile, env_config.action_base)
         return Policy(path, actor, clip, profile, env_config, base)
 
     return make

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g1_mimic.motion.phase import PhaseConfig, PhaseSampler, cap
+from g1_mimic.motion.phase import ClipStarts, PhaseConfig, PhaseSampler, cap
 
 
 def fail(sampler: PhaseSampler, frames: list[int]) -> None:
@@ -21,7 +21,7 @@ def fail(sampler: PhaseSampler, frames: list[int]) -> None:
 
 def test_uniform_reaches_every_frame_alike() -> None:
     """All frames are drawn with equal frequency (chi-square over 50 frames)."""
-    sampler = PhaseSampler(PhaseConfig(), 50, 50.0)
+    sampler = PhaseSampler(PhaseConfig(), [ClipStarts(50)], 50.0)
     counts = np.bincount(sampler.sample(50_000, np.random.default_rng(0)), minlength=50)
     chi_square = np.square(counts - 1000).sum() / 1000
     assert chi_square < 85.4  # 0.999 quantile with 49 degrees of freedom
@@ -31,7 +31,7 @@ def test_uniform_reaches_every_frame_alike() -> None:
 def test_failures_draw_starts_to_their_bin() -> None:
     """A bin in which episodes fail is drawn in proportion; the uniform floor keeps the others."""
     config = PhaseConfig(strategy="failure_bins", smoothing=0.5, uniform_ratio=0.1)
-    sampler = PhaseSampler(config, 500, 50.0)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310, 320])
     p = sampler.probabilities()
     floor = 0.1 / 10
@@ -47,7 +47,7 @@ def test_kernel_spreads_towards_earlier_bins() -> None:
     config = PhaseConfig(
         strategy="failure_bins", smoothing=1.0, kernel_size=3, kernel_decay=0.5, uniform_ratio=0.01
     )
-    sampler = PhaseSampler(config, 500, 50.0)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310])
     p = sampler.probabilities()
     assert p[6] > p[5] > p[4] > p[3] == pytest.approx(p[7])
@@ -56,7 +56,8 @@ def test_kernel_spreads_towards_earlier_bins() -> None:
 
 def test_failures_fade() -> None:
     """Without new failures the average decays at the smoothing rate."""
-    sampler = PhaseSampler(PhaseConfig(strategy="failure_bins", smoothing=0.1), 100, 50.0)
+    config = PhaseConfig(strategy="failure_bins", smoothing=0.1)
+    sampler = PhaseSampler(config, [ClipStarts(100)], 50.0)
     fail(sampler, [10])
     first = sampler.failures[0]
     fail(sampler, [])
@@ -70,7 +71,7 @@ def test_lead_moves_failures_to_an_earlier_moment(frame: int, looped: bool, bin_
     """With a lead a failure counts earlier: over the end of a looped clip, not before the start."""
     lead = 0.5 if frame < 500 else 0.0
     config = PhaseConfig(strategy="failure_bins", lead_s=lead)
-    sampler = PhaseSampler(config, 500, 50.0, looped)
+    sampler = PhaseSampler(config, [ClipStarts(500, looped)], 50.0)
     fail(sampler, [frame])
     assert sampler.probabilities().argmax() == bin_
     # what is plotted stays where it happened
@@ -125,7 +126,7 @@ def test_probabilities_equal_a_slow_reference(strategy: Any, data: st.DataObject
         lead_s=data.draw(st.floats(0.0, 2.0)),
     )
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    sampler = PhaseSampler(config, 50 * bins, 50.0, looped=False)
+    sampler = PhaseSampler(config, [ClipStarts(50 * bins, looped=False)], 50.0)
     steps = []
     for _ in range(data.draw(st.integers(1, 6))):
         n = data.draw(st.integers(1, 5))
@@ -150,7 +151,7 @@ def test_cap_is_the_proportional_one(weights: list[float], most: float) -> None:
 def test_capped_bin_leaves_starts_to_the_others() -> None:
     """A moment that always fails gets no more than max_share."""
     config = PhaseConfig(strategy="failure_bins", smoothing=1.0, max_share=0.3)
-    sampler = PhaseSampler(config, 500, 50.0)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310] * 20)
     p = sampler.probabilities()
     assert p[6] == pytest.approx(0.3) and p[0] == pytest.approx(0.7 / 9)
@@ -158,7 +159,8 @@ def test_capped_bin_leaves_starts_to_the_others() -> None:
 
 def test_error_bins_follow_the_error_not_the_number_of_visits() -> None:
     """A rarely visited, badly tracked second is likelier than a busy, well tracked one."""
-    sampler = PhaseSampler(PhaseConfig(strategy="error_bins", smoothing=0.05), 500, 50.0)
+    config = PhaseConfig(strategy="error_bins", smoothing=0.05)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
     assert sampler.probabilities() == pytest.approx(np.full(10, 0.1))
     for step in range(100):
         frames = np.array([10, 20, 30, 310] if step % 10 == 0 else [10, 20, 30])
@@ -170,7 +172,7 @@ def test_error_bins_follow_the_error_not_the_number_of_visits() -> None:
 
 def test_counts_tell_visits_and_falls() -> None:
     """What is plotted: steps and failures per bin since the last time it was asked for."""
-    sampler = PhaseSampler(PhaseConfig(), 100, 50.0)
+    sampler = PhaseSampler(PhaseConfig(), [ClipStarts(100)], 50.0)
     sampler.record(np.array([10, 60, 61]), np.array([False, True, False]), np.zeros(3))
     visits, falls = sampler.take_counts()
     assert visits.tolist() == [1, 2] and falls.tolist() == [0, 1]
@@ -179,8 +181,9 @@ def test_counts_tell_visits_and_falls() -> None:
 
 def test_bins_fill_the_clip() -> None:
     """A clip that is no multiple of the bin width has wider bins, and the metrics say so."""
-    sampler = PhaseSampler(PhaseConfig(strategy="failure_bins", smoothing=1.0), 95, 50.0)
-    assert sampler.bins == 1 and sampler.bin_s == pytest.approx(1.9)
+    config = PhaseConfig(strategy="failure_bins", smoothing=1.0)
+    sampler = PhaseSampler(config, [ClipStarts(95)], 50.0)
+    assert sampler.bins == 1 and sampler.clips[0].bin_s == pytest.approx(1.9)
     assert sampler.metrics()["phase_top_s"] == pytest.approx(0.95)
 
 
@@ -188,10 +191,11 @@ def test_bins_fill_the_clip() -> None:
 def test_state_round_trips(strategy: Any) -> None:
     """A restored sampler has the same probabilities; one of another clip is refused."""
     config = PhaseConfig(strategy=strategy)
-    sampler, other = PhaseSampler(config, 500, 50.0), PhaseSampler(config, 500, 50.0)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    other = PhaseSampler(config, [ClipStarts(500)], 50.0)
     sampler.record(np.array([310, 20]), np.array([True, False]), np.array([0.3, 0.1]))
     other.load_state_dict(sampler.state_dict())
     np.testing.assert_array_equal(other.probabilities(), sampler.probabilities())
     np.testing.assert_array_equal(other.take_counts(), sampler.take_counts())
     with pytest.raises(ValueError, match="10 phase bins"):
-        PhaseSampler(config, 100, 50.0).load_state_dict(sampler.state_dict())
+        PhaseSampler(config, [ClipStarts(100)], 50.0).load_state_dict(sampler.state_dict())

@@ -12,15 +12,15 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.plots import draw, plot_runs, read_run
 from g1_mimic.learning.run_folder import RunFolder
-from g1_mimic.motion.phase import PhaseConfig, PhaseSampler
+from g1_mimic.motion.phase import ClipStarts, PhaseConfig, PhaseSampler
 
 CONFIG = PhaseConfig(strategy="failure_bins", smoothing=0.5)
 
 
 def history(entries: int = 3) -> PhaseHistory:
     """A run in which robots visit the first two of three seconds and fall in the second one."""
-    sampler = PhaseSampler(CONFIG, 150, 50.0)
-    result = PhaseHistory(sampler.bin_s)
+    sampler = PhaseSampler(CONFIG, [ClipStarts(150)], 50.0)
+    result = PhaseHistory(sampler.clips)
     for k in range(1, entries + 1):
         for _ in range(50):
             sampler.record(np.array([10, 60]), np.array([False, k > 1]), np.zeros(2))
@@ -76,8 +76,8 @@ def test_phase_picture_shows_the_hard_second(tmp_path: Path) -> None:
 
 def test_failure_rate_is_per_robot_and_second() -> None:
     """Falls over visits times 50 per second, of the time since the entry before."""
-    sampler = PhaseSampler(CONFIG, 100, 50.0)
-    result = PhaseHistory(sampler.bin_s)
+    sampler = PhaseSampler(CONFIG, [ClipStarts(100)], 50.0)
+    result = PhaseHistory(sampler.clips)
     sampler.record(np.array([10, 11, 12, 13]), np.array([True, False, False, False]), np.zeros(4))
     result.add(4, sampler)
     sampler.record(np.array([10, 60]), np.array([False, True]), np.zeros(2))

@@ -10,7 +10,7 @@ saturation, which policies learn to lean on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -87,6 +87,34 @@ class LimitedTarget(NamedTuple):
     target: np.ndarray
     slewed: np.ndarray
     hits: LimitHits
+
+
+ActionBase = Literal["default", "reference", "reference_lead"]
+ACTION_BASES: tuple[str, ...] = get_args(ActionBase)
+
+
+def action_base(
+    kind: str,
+    joint_pos: np.ndarray,
+    joint_vel: np.ndarray,
+    default: np.ndarray,
+    lead: np.ndarray,
+) -> np.ndarray:
+    """Return the angles that raw actions are added to [..., J], rad.
+
+    Args:
+        kind: one of `ACTION_BASES`: the default pose, the reference, or the reference plus
+            ``lead`` times its velocity.
+        joint_pos: the reference's joint angles [..., J], rad.
+        joint_vel: their velocities [..., J], rad/s.
+        default: the default pose [J], rad.
+        lead: damping / stiffness [J], s: the time by which the motors' damping makes them lag.
+    """
+    if kind == "default":
+        return np.broadcast_to(default, joint_pos.shape).copy()
+    if kind == "reference":
+        return joint_pos.copy()
+    return np.asarray(joint_pos + lead * joint_vel)
 
 
 def action_to_target(action: np.ndarray, base: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from g1_mimic.control.pd_target import ActionBase
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.errors import G1MimicError
@@ -87,7 +88,7 @@ class EnvConfig(Settings):
         "joint_pos_error",
     )
     """Terms that the critic sees on top of the policy's (privileged, not needed on a robot)."""
-    action_base: Literal["default", "reference", "reference_lead"] = "reference"
+    action_base: ActionBase = "reference"
     """What an action is added to: the default pose, the reference, or the reference plus
     damping/stiffness times its velocity, which takes the lag out of the motors' damping."""
     action_bound: float = Field(1.0, gt=0)

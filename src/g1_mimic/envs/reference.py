@@ -1,13 +1,15 @@
-"""The clip as the environment reads it: arrays indexed by control step."""
+"""The clips as the environment reads them: arrays indexed by frame."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from g1_mimic.control.pd_target import action_base
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
+from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.motion.validate import foot_heights
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
@@ -18,21 +20,18 @@ FOOT_CONTACT_HEIGHT = 0.02
 """A reference foot counts as on the floor while its sole is within this distance of it, m."""
 
 
-def action_base(clip: MotionClip, profile: RobotProfile, kind: str) -> np.ndarray:
+def clip_action_base(clip: MotionClip, profile: RobotProfile, kind: str) -> np.ndarray:
     """Return what raw actions are added to at each frame of ``clip`` [T, 29], rad.
 
     ``kind`` is `EnvConfig.action_base`. Training adds it in the environment, an exported policy
     carries it as a constant.
     """
-    if kind == "default":
-        return np.tile(profile.default_position, (clip.num_frames, 1))
-    if kind == "reference":
-        return clip.joint_pos.copy()
-    return clip.joint_pos + profile.damping / profile.stiffness * clip.joint_vel
+    lead = profile.damping / profile.stiffness
+    return action_base(kind, clip.joint_pos, clip.joint_vel, profile.default_position, lead)
 
 
 class Reference:
-    """Reference arrays by frame, long enough for every episode.
+    """Reference arrays by frame: those of all clips, one clip after the other.
 
     A looped clip is unrolled, each lap where the one before ended, so that an episode may start
     anywhere in the first lap and run on. ``lagged_bodies`` are the tracked bodies one physics step
@@ -40,44 +39,76 @@ class Reference:
     ``start_lift`` is how far a robot must be raised at each frame to be out of the floor: captured
     motions dip into it by centimetres, and contact forces would throw a robot started there.
 
+    Attributes:
+        spans: where each clip is.
+        num_starts: frames of each clip that an episode may start from.
+        last_frame: for each frame, the last one of its clip.
+
     Raises:
-        G1MimicError: if the clip is not at the control rate or too short.
+        G1MimicError: if a clip is not at the control rate or too short.
     """
 
-    def __init__(self, clip: MotionClip, profile: RobotProfile, config: EnvConfig) -> None:
-        if abs(clip.fps - CONTROL_RATE) > 1e-6:
-            raise G1MimicError(
-                f"motion '{clip.name}' has {clip.fps:g} frames/s, the controller runs at "
-                f"{CONTROL_RATE:g}: resample it"
-            )
-        if clip.num_frames < 3:
-            raise G1MimicError(f"motion '{clip.name}' has fewer than 3 frames")
+    def __init__(
+        self, motions: MotionClip | MotionLibrary, profile: RobotProfile, config: EnvConfig
+    ) -> None:
+        clips = MotionLibrary.of(motions).clips
         # The last frame of a clip has no next one to track, of a looped clip it is the first.
-        self.num_starts = clip.num_frames - 1
-        if clip.looped:
-            clip = clip.unrolled(clip.num_frames + config.max_steps)
-        self.num_frames = clip.num_frames
-        self.qpos, self.qvel = clip.qpos(), clip.qvel()
-        self.base = action_base(clip, profile, config.action_base)
-        bodies = [clip.body_index(name) for name in TRACKED_BODY_NAMES]
-        anchor = clip.body_index(ANCHOR_BODY_NAME)
-        self.anchor_pos = clip.body_pos_w[:, anchor]
-        self.anchor_quat = clip.body_quat_w[:, anchor]
-        lag = config.physics_dt * CONTROL_RATE
-        self._lagged = BodyPoses(
-            _back(clip.body_pos_w[:, bodies], lag),
-            _back_quat(clip.body_quat_w[:, bodies], lag),
-            _back(clip.body_lin_vel_w[:, bodies], lag),
-            _back(clip.body_ang_vel_w[:, bodies], lag),
+        self.num_starts = tuple(clip.num_frames - 1 for clip in clips)
+        parts = [_arrays(clip, profile, config) for clip in clips]
+        lengths = [len(part["qpos"]) for part in parts]
+        self._first = np.cumsum([0, *lengths[:-1]])
+        self.spans = tuple(
+            ClipSpan(clip.name, int(first), length, clip.looped)
+            for clip, first, length in zip(clips, self._first, lengths, strict=True)
         )
-        height = foot_heights(clip)
+        self.last_frame = np.repeat([span.last for span in self.spans], lengths)
+
+        def of_all(name: str) -> np.ndarray:
+            return np.concatenate([part[name] for part in parts])
+
+        self.qpos, self.qvel, self.base = of_all("qpos"), of_all("qvel"), of_all("base")
+        self.anchor_pos, self.anchor_quat = of_all("anchor_pos"), of_all("anchor_quat")
+        self._lagged = BodyPoses(*(of_all(name) for name in ("pos", "quat", "lin_vel", "ang_vel")))
+        height = of_all("foot_height")
         self.foot_contact = height < FOOT_CONTACT_HEIGHT
         self.start_lift = np.maximum(0.0, -height.min(1))
+
+    def clip_of(self, frames: np.ndarray) -> np.ndarray:
+        """Return the index of the clip that each of ``frames`` [N] is in."""
+        return clip_index(self._first, frames)
 
     def lagged_bodies(self, frame: np.ndarray) -> BodyPoses:
         """Return the tracked bodies one physics step before ``frame`` [N]."""
         r = self._lagged
         return BodyPoses(r.pos[frame], r.quat[frame], r.lin_vel[frame], r.ang_vel[frame])
+
+
+def _arrays(clip: MotionClip, profile: RobotProfile, config: EnvConfig) -> dict[str, np.ndarray]:
+    """Return the arrays of one clip, unrolled if it is looped."""
+    if abs(clip.fps - CONTROL_RATE) > 1e-6:
+        raise G1MimicError(
+            f"motion '{clip.name}' has {clip.fps:g} frames/s, the controller runs at "
+            f"{CONTROL_RATE:g}: resample it"
+        )
+    if clip.num_frames < 3:
+        raise G1MimicError(f"motion '{clip.name}' has fewer than 3 frames")
+    if clip.looped:
+        clip = clip.unrolled(clip.num_frames + config.max_steps)
+    bodies = [clip.body_index(name) for name in TRACKED_BODY_NAMES]
+    anchor = clip.body_index(ANCHOR_BODY_NAME)
+    lag = config.physics_dt * CONTROL_RATE
+    return {
+        "qpos": clip.qpos(),
+        "qvel": clip.qvel(),
+        "base": clip_action_base(clip, profile, config.action_base),
+        "anchor_pos": clip.body_pos_w[:, anchor],
+        "anchor_quat": clip.body_quat_w[:, anchor],
+        "pos": _back(clip.body_pos_w[:, bodies], lag),
+        "quat": _back_quat(clip.body_quat_w[:, bodies], lag),
+        "lin_vel": _back(clip.body_lin_vel_w[:, bodies], lag),
+        "ang_vel": _back(clip.body_ang_vel_w[:, bodies], lag),
+        "foot_height": foot_heights(clip),
+    }
 
 
 def _back(values: np.ndarray, lag: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The tracking task: N robots imitate one clip, in lock-step, on the CPU."""
+"""The tracking task: N robots imitate one or more clips, in lock-step, on the CPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from g1_mimic.envs.rewards import (
 )
 from g1_mimic.envs.terminations import tracking_failed
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.phase import PhaseConfig, PhaseSampler
+from g1_mimic.motion.library import MotionLibrary
+from g1_mimic.motion.phase import ClipStarts, PhaseConfig, PhaseSampler
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.model import (
@@ -92,15 +93,15 @@ class StepResult:
 
 
 class TrackingEnv:
-    """N simulated G1s tracking ``clip`` at 50 Hz.
+    """N simulated G1s tracking ``motions`` at 50 Hz.
 
-    An episode starts at a sampled frame of the clip (reference state initialisation), and ends
+    An episode starts at a sampled frame of a clip (reference state initialisation), and ends
     when tracking fails (terminated), or after `EnvConfig.episode_length_s` or at the end of a
     clip that does not loop (truncated). Robots are reset as they end, so that `step` always
     returns states to act on.
 
     Args:
-        clip: the motion, at the control rate.
+        motions: the clip, or the clips and their shares, at the control rate.
         profile: the robot.
         config: the task.
         num_envs: N.
@@ -113,20 +114,24 @@ class TrackingEnv:
 
     def __init__(
         self,
-        clip: MotionClip,
+        motions: MotionClip | MotionLibrary,
         profile: RobotProfile,
         config: EnvConfig,
         num_envs: int,
         seed: int = 0,
         phase: PhaseConfig | None = None,
     ) -> None:
-        self.clip, self.profile, self.config = clip, profile, config
+        self.motions, self.profile, self.config = MotionLibrary.of(motions), profile, config
         self.num_envs = num_envs
         self.rng = np.random.default_rng(seed)
-        self.reference = Reference(clip, profile, config)
-        self.phase = PhaseSampler(
-            phase or PhaseConfig(), self.reference.num_starts, CONTROL_RATE, clip.looped
-        )
+        self.reference = Reference(self.motions, profile, config)
+        starts = [
+            ClipStarts(num, span.looped, span.first, share, span.name)
+            for num, span, share in zip(
+                self.reference.num_starts, self.reference.spans, self.motions.shares, strict=True
+            )
+        ]
+        self.phase = PhaseSampler(phase or PhaseConfig(), starts, CONTROL_RATE)
         self.model: mujoco.MjModel = build_model(
             profile,
             timestep=config.physics_dt,
@@ -175,7 +180,7 @@ class TrackingEnv:
 
         Args:
             envs: indices of robots [n].
-            frames: frames of the clip [n].
+            frames: frames of the reference [n].
             noise: scale on the reset ranges; None takes the configured one.
         """
         scale = self.config.reset.noise if noise is None else noise
@@ -226,7 +231,7 @@ class TrackingEnv:
         )
         truncated = ~terminated & (
             (self.episode_length >= self.config.max_steps)
-            | (self.frame >= self.reference.num_frames - 1)
+            | (self.frame >= self.reference.last_frame[self.frame])
         )
         reward = np.where(broken, 0.0, reward * self.config.reward.scale)
         self.last_action = actions.copy()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from g1_mimic.envs.config import EnvConfig
+from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.learning.learner import LearnerConfig
+from g1_mimic.motion.library import choices_text, parse_choices
 from g1_mimic.motion.phase import PhaseConfig
 from g1_mimic.settings import LIVE, Settings, merge, read_mapping, ros_parameters, validate
 
@@ -53,10 +55,11 @@ class CheckpointConfig(Settings):
 
 
 class EvaluationConfig(Settings):
-    """Evaluation during training: no adaptive sampling, start frames spread over the clip."""
+    """Evaluation during training: no adaptive sampling, start frames spread over the clips."""
 
     interval_env_steps: int = Field(25_000, gt=0)
     episodes: int = Field(32, gt=0)
+    """At least one for each clip."""
 
 
 class TrainConfig(Settings):
@@ -65,6 +68,7 @@ class TrainConfig(Settings):
     task: str = ""
     """Task JSON; what it says overrides motion, robot, reward and sampling below."""
     motion: str = "stand"
+    """Clips to imitate: a name, a file or a folder, or several: walk:2,stand:1 (with weights)."""
     robot: str = "g1_29dof"
     num_envs: int = Field(64, gt=0)
     total_env_steps: int = Field(300_000, gt=0, json_schema_extra=LIVE)
@@ -89,6 +93,16 @@ class TrainConfig(Settings):
     learner: LearnerConfig = LearnerConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("motion", mode="before")
+    @classmethod
+    def _one_text(cls, value: Any) -> str:
+        try:
+            text = choices_text(value)
+            parse_choices(text)
+        except G1MimicError as error:
+            raise ValueError(str(error)) from None
+        return text
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> TrainConfig:

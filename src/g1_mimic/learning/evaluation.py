@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
+from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.tracking_metrics import MetricSums
 from g1_mimic.motion.trajectory import CONTROL_RATE
 
@@ -18,6 +20,9 @@ Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Disturb = Callable[[TrackingEnv, int], bool]
 """Called before every step with its number; may change the robots' state and tells if it did."""
 
+PER_CLIP = ("survival", "success_rate", "mpkpe_m")
+"""Metrics that are told for each of several clips."""
+
 _REWARDED = ("anchor_pos", "anchor_ori", "body_pos")
 """Errors that every step of the environment computes."""
 
@@ -26,8 +31,12 @@ _REWARDED = ("anchor_pos", "anchor_ori", "body_pos")
 class Episodes:
     """Episodes that were run side by side; arrays are [N], one entry per episode."""
 
+    clip_names: tuple[str, ...]
+    """The clips of the environment."""
+    clip: np.ndarray
+    """Index of the episode's clip."""
     start: np.ndarray
-    """Frame of the clip at which the episode began."""
+    """Frame of the reference at which the episode began."""
     steps: np.ndarray
     """Control steps until its end."""
     possible: np.ndarray
@@ -38,6 +47,15 @@ class Episodes:
     """Sum of the unscaled rewards."""
     sums: dict[str, np.ndarray]
     """Sums over the steps of each metric."""
+
+    def of_clip(self, index: int) -> Episodes:
+        """Return the episodes of one clip."""
+        own = self.clip == index
+        arrays = {
+            name: getattr(self, name)[own]
+            for name in ("clip", "start", "steps", "possible", "failed", "reward")
+        }
+        return replace(self, **arrays, sums={name: value[own] for name, value in self.sums.items()})
 
 
 @dataclass(frozen=True)
@@ -74,16 +92,23 @@ class Evaluation:
     torque_limit_share: float
     speed_limit_share: float
     position_limit_share: float
+    per_clip: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of several clips, those of the above that `PER_CLIP` names, by clip."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers."""
-        return asdict(self)
+        """Return plain numbers; those of a clip are named e.g. ``survival/walk``."""
+        values = asdict(self)
+        for clip, numbers in values.pop("per_clip").items():
+            values |= {f"{name}/{clip}": number for name, number in numbers.items()}
+        return values
 
 
 def evaluate(
     env: TrackingEnv, act: Act, seed: int = 0, disturb: Disturb | None = None
 ) -> Evaluation:
-    """Run one episode in each robot of ``env``, from start frames spread evenly over the clip.
+    """Run one episode in each robot of ``env``, from start frames spread evenly over the clips.
+
+    Every clip gets as many episodes as the others (or one more), whatever its length and share.
 
     Args:
         env: an environment of its own (its episodes are reset).
@@ -100,10 +125,10 @@ def run_episodes(
     """Run the episodes of `evaluate`."""
     n = env.num_envs
     env.reset(seed)
-    starts = ((np.arange(n) + 0.5) / n * env.reference.num_starts).astype(np.int64)
+    clip, starts = start_frames(env.reference, n)
     env.reset_to(np.arange(n), starts)
     observations = env.observe()
-    possible = np.minimum(env.config.max_steps, env.reference.num_frames - 1 - starts)
+    possible = np.minimum(env.config.max_steps, env.reference.last_frame[starts] - starts)
     alive = np.ones(n, dtype=bool)
     failed = np.zeros(n, dtype=bool)
     steps, reward = np.zeros(n), np.zeros(n)
@@ -126,11 +151,40 @@ def run_episodes(
         failed |= alive & result.terminated
         alive &= ~(result.terminated | result.truncated)
         number += 1
-    return Episodes(starts, steps, possible, failed, reward, sums | metrics.take())
+    names = tuple(span.name for span in env.reference.spans)
+    return Episodes(names, clip, starts, steps, possible, failed, reward, sums | metrics.take())
+
+
+def start_frames(reference: Reference, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return clips [count] and start frames [count], spread evenly over every clip.
+
+    Raises:
+        G1MimicError: if there are fewer episodes than clips.
+    """
+    clips = len(reference.spans)
+    if count < clips:
+        raise G1MimicError(f"{count} episodes are too few for {clips} clips: at least one each")
+    clip = np.sort(np.arange(count) % clips)
+    counts = np.bincount(clip)
+    rank = np.arange(count) - (np.cumsum(counts) - counts)[clip]
+    local = (rank + 0.5) / counts[clip] * np.array(reference.num_starts)[clip]
+    first = np.array([span.first for span in reference.spans])
+    return clip, first[clip] + local.astype(np.int64)
 
 
 def summarise(episodes: Episodes) -> Evaluation:
-    """Return the means over episodes and survived steps."""
+    """Return the means over episodes and survived steps, of several clips also for each."""
+    result = _means(episodes)
+    if len(episodes.clip_names) == 1:
+        return result
+    by_clip = {name: _means(episodes.of_clip(i)) for i, name in enumerate(episodes.clip_names)}
+    chosen = {
+        clip: {name: getattr(means, name) for name in PER_CLIP} for clip, means in by_clip.items()
+    }
+    return replace(result, per_clip=chosen)
+
+
+def _means(episodes: Episodes) -> Evaluation:
     total = episodes.steps.sum()
     mean = {name: float(value.sum() / total) for name, value in episodes.sums.items()}
     return Evaluation(
@@ -142,5 +196,6 @@ def summarise(episodes: Episodes) -> Evaluation:
         anchor_position_error_m=mean.pop("anchor_pos"),
         anchor_orientation_error_rad=mean.pop("anchor_ori"),
         body_position_error_m=mean.pop("body_pos"),
+        per_clip={},
         **mean,
     )

@@ -1,4 +1,4 @@
-"""What a training run is about: settings turned into robot, clip, environment and device."""
+"""What a training run is about: settings turned into robot, clips, environment and device."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.task import Task
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
-from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.library import MotionLibrary, load_motions
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
 
@@ -21,19 +20,19 @@ class Experiment(NamedTuple):
     config: TrainConfig
     """The settings after the task file."""
     profile: RobotProfile
-    clip: MotionClip
+    motions: MotionLibrary
     env_config: EnvConfig
 
 
 def resolve(config: TrainConfig) -> Experiment:
-    """Read the robot and the clip, and apply the task file if there is one.
+    """Read the robot and the clips, and apply the task file if there is one.
 
     Raises:
         G1MimicError: if a file is missing or does not fit.
     """
     if not config.task:
         profile = load_profile(config.robot)
-        return Experiment(config, profile, load_motion(config.motion), config.env)
+        return Experiment(config, profile, load_motions(config.motion), config.env)
     task = Task(config.task)
     changes: dict[str, Any] = {}
     if (adaptive := task.config.adaptive_sampling) is not None:
@@ -41,7 +40,8 @@ def resolve(config: TrainConfig) -> Experiment:
         changes["sampling"] = "per" if adaptive.enabled else "uniform"
         changes["replay"] = config.replay.model_copy(update=replay)
     config = config.model_copy(update=changes)
-    return Experiment(config, task.profile(), task.clip(), task.env_config(config.env))
+    motions = MotionLibrary.of(task.clip())
+    return Experiment(config, task.profile(), motions, task.env_config(config.env))
 
 
 def choose_device(name: str) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
-from g1_mimic.motion.phase import PhaseSampler
+from g1_mimic.motion.phase import ClipBins, PhaseSampler
 from g1_mimic.motion.trajectory import CONTROL_RATE
 
 _ARRAYS = ("env_steps", "probabilities", "failure_rate")
@@ -21,8 +22,8 @@ _ARRAYS = ("env_steps", "probabilities", "failure_rate")
 class PhaseHistory:
     """One entry per evaluation."""
 
-    bin_s: float
-    """Width of a bin of the clip, s."""
+    clips: Sequence[ClipBins]
+    """The bins of each clip, which lie one after the other."""
     env_steps: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Environment steps [K] at which the entries were made."""
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
@@ -57,7 +58,13 @@ class PhaseHistory:
             G1MimicError: if it cannot be written.
         """
         with atomic_write(path) as temporary:
-            np.savez(temporary, bin_s=self.bin_s, **self.state_dict())
+            np.savez(
+                temporary,
+                clip=np.array([clip.name for clip in self.clips]),
+                clip_bins=np.array([clip.count for clip in self.clips]),
+                bin_s=np.array([clip.bin_s for clip in self.clips]),
+                **self.state_dict(),
+            )
 
     @classmethod
     def read(cls, path: Path) -> PhaseHistory:
@@ -68,7 +75,12 @@ class PhaseHistory:
         """
         try:
             with np.load(path, allow_pickle=False) as data:
-                result = cls(float(data["bin_s"]))
+                widths = np.atleast_1d(data["bin_s"])
+                # Runs of one clip did not always tell its name and number of bins.
+                names = data.get("clip", [""])
+                counts = data.get("clip_bins", [data["probabilities"].shape[1]])
+                columns = zip(names, counts, widths, strict=True)
+                result = cls([ClipBins(str(n), int(c), float(w)) for n, c, w in columns])
                 result.load_state_dict({name: data[name] for name in _ARRAYS})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             detail = getattr(error, "strerror", None) or "damaged, or not a run's phase history"

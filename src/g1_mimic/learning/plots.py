@@ -21,6 +21,9 @@ from g1_mimic.files import atomic_write
 from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.run_folder import RunFolder
 
+_MOST_NAMED = 16
+"""With more clips their names are not written into the pictures."""
+
 SUFFIXES = (".png", ".pdf", ".svg")
 
 CURVES = (
@@ -36,6 +39,13 @@ REPLAY = (
 )
 
 
+PER_CLIP = (
+    ("eval/survival/", "survived share by clip"),
+    ("sampling/clip_share/", "share of the episode starts by clip"),
+)
+"""Beginnings of the names of what is told for each of several clips."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run folder tells."""
@@ -45,6 +55,11 @@ class Run:
     """Environment steps [K] and values [K] by name."""
     phases: PhaseHistory | None
     """None before the first evaluation."""
+
+    def per_clip(self, prefix: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the curves by clip whose names begin with ``prefix``."""
+        named = [name for name in self.scalars if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.scalars[name] for name in named}
 
     def minutes(self, steps: np.ndarray) -> np.ndarray:
         """Return the training time at ``steps`` [K], min."""
@@ -93,9 +108,10 @@ def plot_runs(paths: list[str], output: str | Path) -> str:
 
 
 def draw(runs: list[Run]) -> Figure:
-    """Return the figure: learning curves, replay, and two phase pictures for each run."""
+    """Return the figure: learning curves, replay, and what each run tells about its clips."""
     pictured = [run for run in runs if run.phases is not None]
-    rows = 3 + len(pictured)
+    several = [run for run in runs if run.per_clip(PER_CLIP[0][0])]
+    rows = 3 + len(several) + len(pictured)
     legend_height = 0.1 + 0.08 * -(-len(runs) // 4)
     figure = Figure(figsize=(16, 3.6 * (rows + legend_height)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -106,7 +122,10 @@ def draw(runs: list[Run]) -> Figure:
             _curve(axes, runs, name, title, against_time)
     for axes, (name, title) in zip(parts[2].subplots(1, len(REPLAY)), REPLAY, strict=True):
         _curve(axes, runs, name, title, against_time=False)
-    for part, run in zip(parts[3:], pictured, strict=True):
+    for part, run in zip(parts[3 : 3 + len(several)], several, strict=True):
+        for axes, (prefix, title) in zip(part.subplots(1, 2), PER_CLIP, strict=True):
+            _by_clip(axes, run, prefix, title)
+    for part, run in zip(parts[3 + len(several) :], pictured, strict=True):
         for axes, kind in zip(part.subplots(1, 2), ("probabilities", "failure_rate"), strict=True):
             _phases(axes, run, kind)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -127,8 +146,20 @@ def _curve(axes: Axes, runs: list[Run], name: str, title: str, against_time: boo
     axes.grid(alpha=0.3)
 
 
+def _by_clip(axes: Axes, run: Run, prefix: str, title: str) -> None:
+    curves = run.per_clip(prefix)
+    for name, (steps, values) in curves.items():
+        axes.plot(steps / 1000.0, values, label=name, marker="." if len(steps) < 30 else "")
+    axes.set_title(f"{run.name}: {title}")
+    axes.set_xlabel("environment steps (1000)")
+    axes.set_ylim(bottom=0.0)
+    axes.grid(alpha=0.3)
+    if len(curves) <= _MOST_NAMED:
+        axes.legend(fontsize="small")
+
+
 def _phases(axes: Axes, run: Run, kind: str) -> None:
-    """Time of the clip on x, progress on y (upwards), colour: where starts or failures are."""
+    """Time of the clips on x, progress on y (upwards), colour: where starts or failures are."""
     history = run.phases
     assert history is not None
     values: Any = getattr(history, kind)
@@ -138,7 +169,8 @@ def _phases(axes: Axes, run: Run, kind: str) -> None:
     else:
         title, label = "where they fail (grey: nobody was there)", "failures per robot and second"
         least = 1e-9
-    x = np.arange(values.shape[1] + 1) * history.bin_s
+    x = np.concatenate([np.full(clip.count, clip.bin_s) for clip in history.clips]).cumsum()
+    x = np.concatenate([[0.0], x])
     # An entry tells of the time since the one before it.
     y = np.concatenate([[0.0], history.env_steps]) / 1000.0
     axes.set_facecolor("0.8")
@@ -148,4 +180,11 @@ def _phases(axes: Axes, run: Run, kind: str) -> None:
     axes.figure.colorbar(mesh, ax=axes, label=label)
     axes.set_title(f"{run.name}: {title}")
     axes.set_xlabel("time in the clip (s)")
+    if len(history.clips) > 1:
+        axes.set_xlabel("time (s), the clips one after the other")
+        starts = np.cumsum([0.0] + [clip.count * clip.bin_s for clip in history.clips])
+        for clip, start in zip(history.clips, starts, strict=False):
+            axes.axvline(start, color="w", linewidth=1.0)
+            if len(history.clips) <= _MOST_NAMED:
+                axes.text(start, y[-1], f" {clip.name}", color="w", va="top", fontsize="small")
     axes.set_ylabel("environment steps (1000)")

@@ -9,31 +9,36 @@ from typing import Any, Literal
 import numpy as np
 
 from g1_mimic.envs.config import EnvConfig, ResetConfig
+from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.evaluation import Act, Evaluation, evaluate
-from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
 
-def clip_of_policy(policy: OnnxPolicy) -> MotionClip:
-    """Return the clip that an exported policy carries."""
+def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
+    """Return the clips that an exported policy carries, with equal shares."""
     meta = policy.metadata
     pelvis = meta.body_names.index("pelvis")
-    frames = [policy.reference(t) for t in range(policy.num_frames)]
-    return complete_clip(
-        meta.motion_name,
-        meta.control_rate_hz,
-        np.array([frame.body_pos_w[pelvis] for frame in frames]),
-        np.array([frame.body_quat_w[pelvis] for frame in frames]),
-        np.array([frame.joint_pos for frame in frames]),
-        meta.motion_looped,
-    )
+    clips = []
+    for span in meta.spans(policy.num_frames):
+        frames = [policy.reference(t) for t in range(span.first, span.last + 1)]
+        clip = complete_clip(
+            span.name,
+            meta.control_rate_hz,
+            np.array([frame.body_pos_w[pelvis] for frame in frames]),
+            np.array([frame.body_quat_w[pelvis] for frame in frames]),
+            np.array([frame.joint_pos for frame in frames]),
+            span.looped,
+        )
+        clips.append(clip)
+    return MotionLibrary.weighted(clips, [1.0] * len(clips))
 
 
 def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProfile:
@@ -60,16 +65,21 @@ def make_policy_env(
         **config,
     )
     profile = profile_of_policy(policy, robot)
-    return TrackingEnv(clip_of_policy(policy), profile, env_config, num_envs)
+    return TrackingEnv(motions_of_policy(policy), profile, env_config, num_envs)
 
 
-def batched_act(policy: OnnxPolicy) -> Act:
-    """Return ``policy`` as a function of observations [N, n] and reference frames [N]."""
-    period = policy.num_frames - 1 if policy.metadata.motion_looped else policy.num_frames
+def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
+    """Return ``policy`` as a function of observations [N, n] and frames of ``reference`` [N]."""
+    steps = []
+    spans = policy.metadata.spans(policy.num_frames)
+    for own, unrolled in zip(spans, reference.spans, strict=True):
+        period = own.length - 1 if own.looped else own.length
+        steps.append(own.first + np.arange(unrolled.length) % period)
+    time_step = np.concatenate(steps)
 
     def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        steps = frames % period
-        return np.stack([policy.act(o, int(t)) for o, t in zip(obs, steps, strict=True)])
+        times = time_step[frames]
+        return np.stack([policy.act(o, int(t)) for o, t in zip(obs, times, strict=True)])
 
     return act
 
@@ -85,7 +95,7 @@ def evaluate_policy(
     feet: Literal["spheres", "capsules"] = "spheres",
     self_collision: bool = False,
 ) -> Evaluation:
-    """Evaluate an exported policy on the clip that it carries.
+    """Evaluate an exported policy on the clips that it carries.
 
     Args:
         path: the ONNX file.
@@ -111,7 +121,7 @@ def evaluate_policy(
     }
     env = make_policy_env(policy, robot, episodes, config)
     try:
-        return evaluate(env, batched_act(policy), seed)
+        return evaluate(env, batched_act(policy, env.reference), seed)
     finally:
         env.close()
 
@@ -119,7 +129,7 @@ def evaluate_policy(
 def film_policy(policy: OnnxPolicy, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Run one episode from the clip's start; return qpos of robot and reference [T, 36]."""
     env = make_policy_env(policy, None, 1, {"episode_length_s": seconds})
-    act = batched_act(policy)
+    act = batched_act(policy, env.reference)
     try:
         env.reset(seed)
         env.reset_to(np.array([0]), np.array([0]), noise=0.0)
@@ -186,8 +196,8 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
         weights, steps = state["learner"], int(state["env_steps"])
     except (KeyError, ValueError) as error:
         raise G1MimicError(f"checkpoint of {run} is not one of a training run: {error}") from error
-    config, profile, clip, env_config = resolve(config)
-    env = TrackingEnv(clip, profile, env_config, 1)
+    config, profile, motions, env_config = resolve(config)
+    env = TrackingEnv(motions, profile, env_config, 1)
     learner = Learner(
         config.learner, env.policy_size, env.critic_size, NUM_JOINTS, env_config.action_bound
     )
@@ -196,7 +206,7 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
     export_tracking_policy(
         output,
         learner.actor if name == "raw" else learner.average_actor,
-        clip=clip,
+        motions=motions,
         profile=profile,
         env_config=env_config,
         run=f"{folder.path.name}@{steps}",

@@ -11,10 +11,13 @@ from g1_mimic.learning.checkpoint import numbered
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run_folder import RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
+from g1_mimic.motion.library import parse_choices, whole_paths
 from g1_mimic.settings import merge, read_mapping, validate
 
 FILES = ("task", "motion", "robot")
 """Settings that name a file: what the run is about."""
+_NAMED = 3
+"""At most so many motions are in the name of a run's folder."""
 
 
 def open_trainer(settings: TrainConfig) -> Trainer:
@@ -31,7 +34,7 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     if not settings.resume:
         if settings.run_dir:
             return Trainer(settings, settings.run_dir)
-        path = make_run_path(settings.runs_root, settings.task or settings.motion, settings.seed)
+        path = make_run_path(settings.runs_root, _subject(settings), settings.seed)
         try:
             return Trainer(settings, path)
         except BaseException:
@@ -62,7 +65,18 @@ def _with_whole_paths(settings: TrainConfig) -> TrainConfig:
     given = settings.model_fields_set.intersection(FILES)
     paths = {name: Path(getattr(settings, name)).expanduser() for name in given}
     own = {name: str(path.resolve()) for name, path in paths.items() if path.is_file()}
+    if "motion" in given:
+        own["motion"] = whole_paths(settings.motion)
     return settings.model_copy(update=own)
+
+
+def _subject(settings: TrainConfig) -> str:
+    """Return what the run is about, for the name of its folder."""
+    names = [Path(choice.motion).stem for choice in parse_choices(settings.motion)]
+    if settings.task or len(names) == 1:
+        return settings.task or settings.motion
+    more = f"+{len(names) - _NAMED}" if len(names) > _NAMED else ""
+    return "+".join(names[:_NAMED]) + more
 
 
 def _require_same_files(stored: dict[str, Any], changes: dict[str, Any], run: Path) -> None:
@@ -73,7 +87,8 @@ def _require_same_files(stored: dict[str, Any], changes: dict[str, Any], run: Pa
     """
     for name in FILES:
         old = str(stored.get(name, TrainConfig.model_fields[name].default))
-        moved = Path(old).is_absolute() and not Path(old).exists()
+        files = [Path(choice.motion) for choice in parse_choices(old)] if old else []
+        moved = any(file.is_absolute() and not file.exists() for file in files)
         if name in changes and changes[name] != old and not moved:
             raise G1MimicError(
                 f"{run} is a run of {name} '{old}', not '{changes[name]}': resume it without "

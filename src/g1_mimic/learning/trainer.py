@@ -52,17 +52,17 @@ class Trainer:
     def __init__(self, config: TrainConfig, run_path: str | Path, resume: bool = False) -> None:
         self.folder = RunFolder(run_path)
         state = newest_checkpoint(self.folder.checkpoints) if resume else None
-        self.config, self.profile, clip, env_config = resolve(config)
+        self.config, self.profile, motions, env_config = resolve(config)
         config = self.config
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
 
         def make_env(num_envs: int, seed: int) -> TrackingEnv:
-            return TrackingEnv(clip, self.profile, env_config, num_envs, seed, config.phase)
+            return TrackingEnv(motions, self.profile, env_config, num_envs, seed, config.phase)
 
-        self.clip = clip
+        self.motions = motions
         self.env = make_env(config.num_envs, config.seed)
-        self.eval_env = make_env(config.evaluation.episodes, 0)
+        self.eval_env = make_env(max(config.evaluation.episodes, len(motions.clips)), 0)
         self.learner = Learner(
             config.learner,
             self.env.policy_size,
@@ -73,7 +73,7 @@ class Trainer:
         )
         self.replay = make_replay(config, env_config.reward.scale, self.device)
         self.buffer = self.replay.buffer
-        self.phases = PhaseHistory(self.env.phase.bin_s)
+        self.phases = PhaseHistory(self.env.phase.clips)
         self.env_steps = 0
         self.train_s = 0.0
         """Wall time of all parts of the run, s, without evaluations."""
@@ -256,7 +256,7 @@ class Trainer:
         export_tracking_policy(
             path,
             actor,
-            clip=self.clip,
+            motions=self.motions,
             profile=self.profile,
             env_config=self.env.config,
             run=f"{self.folder.path.name}@{self.env_steps}",

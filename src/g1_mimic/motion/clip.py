@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,3 +150,24 @@ def lap_transforms(
     for lap in range(1, laps):
         shift[lap] = quat_apply(turn[lap - 1], step) + shift[lap - 1]
     return turn, shift
+
+
+class ClipSpan(NamedTuple):
+    """Where a clip is among the frames of all clips, laid one after the other."""
+
+    name: str
+    first: int
+    """Its first frame there."""
+    length: int
+    """Frames there: of a clip that was unrolled, more than it has itself."""
+    looped: bool
+
+    @property
+    def last(self) -> int:
+        """Its last frame there."""
+        return self.first + self.length - 1
+
+
+def clip_index(firsts: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Return which clip each of ``frames`` [N] is in; ``firsts`` [clips] are ascending."""
+    return np.asarray(np.searchsorted(firsts, frames, side="right") - 1)

@@ -151,6 +151,38 @@ def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str 
         raise
 
 
+def motions_in(name: str | os.PathLike[str], beside: Path | None = None) -> list[str]:
+    """Return the motions that ``name`` stands for: itself, or all in the folder that it names.
+
+    A folder of SONIC's CSVs is one motion; in other folders, every file with a known suffix and
+    every folder of SONIC's is one, in the order of their names.
+
+    Raises:
+        G1MimicError: if the folder holds none.
+    """
+    folder = find_motion(name, beside)
+    if not folder.is_dir() or (folder / SONIC_FILES[0]).is_file():
+        return [os.fspath(name)]
+    found = [
+        str(path)
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".")
+        and (path.suffix.lower() in _SUFFIXES or (path / SONIC_FILES[0]).is_file())
+    ]
+    if not found:
+        raise G1MimicError(f"the folder {folder} holds no motions ({', '.join(_SUFFIXES)})")
+    return found
+
+
+def find_motion(name: str | os.PathLike[str], beside: Path | None = None) -> Path:
+    """Return the file or folder that ``name`` means.
+
+    Raises:
+        G1MimicError: if there is none.
+    """
+    return _find(name, beside)[0]
+
+
 def read_trajectory(path: Path, options: ReadOptions | None = None) -> Trajectory:
     """Read what a motion file holds, at the file's own rate.
 

@@ -1,4 +1,4 @@
-"""Where in a clip episodes start: anywhere, or more often where the policy fails or tracks badly.
+"""Where in the clips episodes start: anywhere, or more often where the policy does badly.
 
 Which strategy to choose:
 
@@ -11,11 +11,14 @@ Which strategy to choose:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from g1_mimic.motion.clip import clip_index
 from g1_mimic.settings import Settings
 
 
@@ -40,11 +43,36 @@ class PhaseConfig(Settings):
     """Most that one bin can take of the starts (no less than an equal share); 1 is no limit."""
 
 
-class PhaseSampler:
-    """Draws start frames of episodes from a clip of ``num_frames`` frames.
+@dataclass(frozen=True)
+class ClipStarts:
+    """The frames of one clip that episodes may start from."""
 
-    A bin's probability is its weight plus a uniform floor, smoothed backwards in time by a
-    decaying kernel (what goes wrong now began a little earlier), and capped at ``max_share``.
+    num_frames: int
+    looped: bool = True
+    """Whether the first frame follows the last."""
+    first: int = 0
+    """The clip's first frame, where the frames of all clips lie one after the other."""
+    share: float = 1.0
+    """Share of the starts as long as nothing speaks for one bin or another."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class ClipBins:
+    """The bins of one clip."""
+
+    name: str
+    count: int
+    bin_s: float
+    """Width of a bin, s: the configured one, stretched to fill the clip."""
+
+
+class PhaseSampler:
+    """Draws start frames of episodes from one or more clips.
+
+    Every clip has bins of its own; what follows is over the bins of all clips. A bin's probability
+    is its weight plus a uniform floor, smoothed backwards in time by a decaying kernel (what goes
+    wrong now began a little earlier), and capped at ``max_share``.
 
     - `failure_bins` (BeyondMimic, Liao et al. 2025; whole_body_tracking, mdp/commands.py): the
       weight is a moving average of the failures per step in the bin.
@@ -54,23 +82,36 @@ class PhaseSampler:
     ``lead_s`` moves what goes wrong to an earlier moment exactly, where the kernel spreads it over
     whole bins. An episode that starts in the moment of the fall begins too late to prevent it, so
     a lead of 0.5 to 1 s, or a kernel, is what bins shorter than that need. ``max_share`` keeps a
-    moment that cannot be learned from taking all the starts.
+    moment that cannot be learned from taking all the starts. Lead and kernel stay within a clip.
+
+    The clips' shares are the prior: floor and weights of a bin are multiplied by what uniform
+    starts would give it, relative to an equal part for every bin.
 
     Args:
         config: the strategy and its parameters.
-        num_frames: number of frames an episode may start from.
+        clips: their frames, in the order in which they lie one after the other.
         rate: frames per second.
-        looped: whether the first frame follows the last.
     """
 
-    def __init__(
-        self, config: PhaseConfig, num_frames: int, rate: float, looped: bool = True
-    ) -> None:
+    def __init__(self, config: PhaseConfig, clips: Sequence[ClipStarts], rate: float) -> None:
         self.config = config
-        self.num_frames = num_frames
         self.rate = rate
-        self.looped = looped
-        self.bins = max(1, int(num_frames / rate / config.bin_s))
+        lengths = [clip.num_frames for clip in clips]
+        counts = [max(1, int(length / rate / config.bin_s)) for length in lengths]
+        self.clips = tuple(
+            ClipBins(clip.name, count, clip.num_frames / rate / count)
+            for clip, count in zip(clips, counts, strict=True)
+        )
+        """The bins of each clip; they lie one after the other."""
+        self.bins = sum(counts)
+        self._first = np.array([clip.first for clip in clips])
+        self._looped = np.array([clip.looped for clip in clips])
+        self._lengths, self._counts = np.array(lengths), np.array(counts)
+        self._first_bin = np.cumsum(self._counts) - self._counts
+        self._clip_of_bin = np.repeat(np.arange(len(counts)), counts)
+        shares = np.array([clip.share for clip in clips])
+        # In this order it is exactly 1 for a single clip.
+        self._prior = (shares * self.bins / self._counts)[self._clip_of_bin]
         self.failures = np.zeros(self.bins)
         self.errors = np.zeros(self.bins)
         """Moving average of the error, m, as if it had been 0 before the first visit."""
@@ -81,11 +122,6 @@ class PhaseSampler:
         """Failures in each bin since `take_counts`; without the lead."""
         kernel = config.kernel_decay ** np.arange(config.kernel_size)
         self._kernel = kernel / kernel.sum()
-
-    @property
-    def bin_s(self) -> float:
-        """Width of a bin, s: the configured one, stretched to fill the clip."""
-        return self.num_frames / self.rate / self.bins
 
     # -- drawing --------------------------------------------------------------------------------
 
@@ -105,20 +141,28 @@ class PhaseSampler:
         """Return the probability of each bin [bins]."""
         config = self.config
         if config.strategy == "uniform":
-            return np.full(self.bins, 1.0 / self.bins)
-        weights = self.weights() + config.uniform_ratio / self.bins
-        padded = np.pad(weights, (0, config.kernel_size - 1), mode="edge")
-        # correlate, not convolve: bin b gathers what failed in b, b + 1, …
-        weights = np.correlate(padded, self._kernel, mode="valid")
+            return np.full(self.bins, 1.0 / self.bins) * self._prior
+        weights = (self.weights() + config.uniform_ratio / self.bins) * self._prior
+        weights = np.concatenate(
+            [self._smoothed(part) for part in np.split(weights, self._first_bin[1:])]
+        )
         return cap(weights / weights.sum(), config.max_share)
 
+    def _smoothed(self, weights: np.ndarray) -> np.ndarray:
+        """Spread the weights of one clip's bins backwards in time."""
+        padded = np.pad(weights, (0, self.config.kernel_size - 1), mode="edge")
+        # correlate, not convolve: bin b gathers what failed in b, b + 1, …
+        return np.correlate(padded, self._kernel, mode="valid")
+
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw ``count`` start frames, integers in [0, num_frames)."""
-        if self.config.strategy == "uniform":
-            return rng.integers(self.num_frames, size=count)
+        """Draw ``count`` start frames, integers, each in the start frames of one of the clips."""
+        if self.config.strategy == "uniform" and len(self.clips) == 1:
+            return self._first[0] + rng.integers(self._lengths[0], size=count)
         bins = rng.choice(self.bins, size=count, p=self.probabilities())
-        frames = (bins + rng.random(count)) / self.bins * self.num_frames
-        return np.minimum(frames.astype(np.int64), self.num_frames - 1)
+        clip = self._clip_of_bin[bins]
+        part = (bins - self._first_bin[clip] + rng.random(count)) / self._counts[clip]
+        frames = (part * self._lengths[clip]).astype(np.int64)
+        return self._first[clip] + np.minimum(frames, self._lengths[clip] - 1)
 
     # -- learning where -------------------------------------------------------------------------
 
@@ -126,14 +170,14 @@ class PhaseSampler:
         """Take in one control step of n robots.
 
         Args:
-            frames: frames of the clip that the robots are at [n]; of a looped clip in any lap.
+            frames: frames that the robots are at [n]; of a looped clip in any lap.
             failed: whether the episode failed there [n], bool.
             errors: error of the body positions [n], m.
         """
         here, rate = self._bins_of(frames), self.config.smoothing
         self.visits += np.bincount(here, minlength=self.bins)
         self.falls += np.bincount(here[failed], minlength=self.bins)
-        blamed = self._bins_of(frames - round(self.config.lead_s * self.rate))
+        blamed = self._bins_of(frames, round(self.config.lead_s * self.rate))
         counts = np.bincount(blamed[failed], minlength=self.bins)
         self.failures += rate * (counts - self.failures)
         present = np.bincount(blamed, minlength=self.bins)
@@ -142,10 +186,12 @@ class PhaseSampler:
         self.errors += step * (mean - self.errors)
         self._known += step * (1.0 - self._known)
 
-    def _bins_of(self, frames: np.ndarray) -> np.ndarray:
-        last = self.num_frames - 1
-        frames = frames % self.num_frames if self.looped else np.clip(frames, 0, last)
-        return frames * self.bins // self.num_frames
+    def _bins_of(self, frames: np.ndarray, lead: int = 0) -> np.ndarray:
+        """Return the bins of the moments ``lead`` frames before ``frames``, in the same clips."""
+        clip = clip_index(self._first, frames)
+        length, local = self._lengths[clip], frames - self._first[clip] - lead
+        local = np.where(self._looped[clip], local % length, np.clip(local, 0, length - 1))
+        return np.asarray(self._first_bin[clip] + local * self._counts[clip] // length)
 
     def take_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return ``visits`` and ``falls`` [bins] and set both to 0."""
@@ -154,14 +200,24 @@ class PhaseSampler:
         return counts
 
     def metrics(self) -> dict[str, float]:
-        """Return the normalised entropy of the bins, and the likeliest bin with its share."""
+        """Return the normalised entropy of the bins, and the likeliest bin with its share.
+
+        ``phase_top_s`` is its time in its clip. Of several clips each one's share is told too.
+        """
         p = self.probabilities()
         entropy = -(p * np.log(p + 1e-12)).sum() / np.log(self.bins) if self.bins > 1 else 1.0
-        return {
+        top = int(p.argmax())
+        clip = self._clip_of_bin[top]
+        result = {
             "phase_entropy": float(entropy),
-            "phase_top_share": float(p.max()),
-            "phase_top_s": float((p.argmax() + 0.5) * self.bin_s),
+            "phase_top_share": float(p[top]),
+            "phase_top_s": float((top - self._first_bin[clip] + 0.5) * self.clips[clip].bin_s),
         }
+        if len(self.clips) > 1:
+            shares = np.bincount(self._clip_of_bin, p)
+            names = [f"clip_share/{clip.name}" for clip in self.clips]
+            result |= dict(zip(names, shares.tolist(), strict=True))
+        return result
 
     # -- checkpoints ----------------------------------------------------------------------------
 

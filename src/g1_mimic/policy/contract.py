@@ -13,10 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from g1_mimic.control.pd_target import ACTION_BASES
 from g1_mimic.errors import G1MimicError
+from g1_mimic.motion.clip import ClipSpan
 from g1_mimic.robot.names import JOINT_NAMES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that can be read. Files of one clip are of version 1, of several of version 2: who
+knows only the former would run from one clip into the next."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,17 @@ class PolicyContract:
     """True: the last frame is the first one moved in the plane."""
     num_frames: int = 0
     """Frames of the motion inside; 0 if the file does not tell."""
-    format_version: int = FORMAT_VERSION
+    clip_names: tuple[str, ...] = ()
+    """Of several clips, which lie one after the other along ``time_step``; else empty."""
+    clip_first_frames: tuple[int, ...] = ()
+    clip_lengths: tuple[int, ...] = ()
+    """Frames of each clip."""
+    clip_looped: tuple[bool, ...] = ()
+    """As ``motion_looped``, for each clip."""
+    action_base: str = ""
+    """What the network's own actions are added to: default, reference, or reference_lead; the
+    graph folds the difference to the default pose into ``actions``. Empty: not told."""
+    format_version: int = 1
 
     def to_onnx_props(self) -> dict[str, str]:
         """Return the ``metadata_props`` of the ONNX file."""
@@ -78,6 +92,8 @@ class PolicyContract:
                 values[key] = read(text)
             except ValueError:
                 raise G1MimicError(f"metadata '{key}' has the bad value '{text[:60]}'") from None
+        if "format_version" not in values:  # of another exporter: none of them folds
+            values.setdefault("action_base", "default")
         # mjlab writes one number if all joints have the same scale.
         if len(values["action_scale"]) == 1:
             values["action_scale"] *= len(values["joint_names"])
@@ -123,10 +139,34 @@ class PolicyContract:
                 "metadata 'observation_history_lengths' asks for histories, which are not "
                 "supported; train with length 1"
             )
+        self._check_clips()
         if self.anchor_body_name not in self.body_names:
             raise G1MimicError(
                 f"metadata 'anchor_body_name' {self.anchor_body_name} is not among 'body_names'"
             )
+
+    def _check_clips(self) -> None:
+        names, firsts = self.clip_names, self.clip_first_frames
+        lengths, looped = self.clip_lengths, self.clip_looped
+        if {len(names), len(firsts), len(lengths), len(looped)} != {len(names)}:
+            raise G1MimicError(f"metadata 'clip_names' names {len(names)} clips, others differ")
+        if len(set(names)) != len(names):
+            raise G1MimicError("metadata 'clip_names' has a name twice")
+        for name, first, length in zip(names, firsts, lengths, strict=True):
+            if first < 0 or length < 1 or first + length > self.num_frames:
+                raise G1MimicError(
+                    f"metadata 'clip_lengths': clip '{name}' has frames {first} to "
+                    f"{first + length - 1} of {self.num_frames}"
+                )
+        if self.action_base not in ("", *ACTION_BASES):
+            raise G1MimicError(f"metadata 'action_base' is '{self.action_base}'")
+
+    def spans(self, num_frames: int) -> tuple[ClipSpan, ...]:
+        """Return where each clip lies along ``time_step``, which has ``num_frames`` values."""
+        if not self.clip_names:
+            return (ClipSpan(self.motion_name, 0, num_frames, self.motion_looped),)
+        columns = (self.clip_names, self.clip_first_frames, self.clip_lengths, self.clip_looped)
+        return tuple(ClipSpan(*row) for row in zip(*columns, strict=True))
 
     def in_robot_order(self) -> PolicyContract:
         """Return the same with the joints in the order of ``JOINT_NAMES``."""
@@ -175,6 +215,10 @@ def _ints(text: str) -> tuple[int, ...]:
     return tuple(_int(item) for item in _names(text))
 
 
+def _bools(text: str) -> tuple[bool, ...]:
+    return tuple(_bool(item) for item in _names(text))
+
+
 def _bool(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(text)
@@ -201,6 +245,11 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "motion_name": str,
     "motion_looped": _bool,
     "num_frames": _int,
+    "clip_names": _names,
+    "clip_first_frames": _ints,
+    "clip_lengths": _ints,
+    "clip_looped": _bools,
+    "action_base": str,
     "format_version": _int,
 }
 

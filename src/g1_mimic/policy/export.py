@@ -1,10 +1,11 @@
-"""Writing a policy file: network, motion and metadata in one ONNX graph, checked before use."""
+"""Writing a policy file: network, motions and metadata in one ONNX graph, checked before use."""
 
 from __future__ import annotations
 
 import copy
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import observation_size, term_slices
-from g1_mimic.envs.reference import action_base
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
-from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy.action_base import action_offset, previous_offset
+from g1_mimic.policy.contract import FORMAT_VERSION, PolicyContract
 from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -32,56 +34,51 @@ OPSET = 17
 TOLERANCE = 1e-5
 """Largest difference between the file's outputs and torch's, relative to max(1, |value|)."""
 
+JOINT_OUTPUTS = ("joint_pos", "joint_vel")
+"""The outputs of the motion that are not of bodies."""
+
 CHECKED_FRAMES = 256
 """At most so many frames of the motion are compared, evenly spread."""
 
 
 class PolicyGraph(nn.Module):
-    """An actor together with its motion: (obs, time_step) → actions and reference.
+    """An actor together with its motions: (obs, time_step) → actions and reference.
 
-    From the outside every policy is default-based: target = default + scale · actions. For an
-    actor whose actions are added to ``base`` instead, the difference is folded into ``actions``,
-    and taken out of the previous action in the observation. An all-zero previous action is left
-    alone: it is what the start of an episode looks like.
+    The clips lie one after the other along ``time_step``. From the outside every policy is
+    default-based: target = default + scale · actions. For an actor whose actions are added to
+    something else (``metadata.action_base``), the difference is folded into ``actions``, and taken
+    out of the previous action in the observation. An all-zero previous action is left alone: it
+    is what the start of an episode looks like.
 
     Args:
         actor: obs [N, n] → raw action [N, 29].
-        clip: the motion.
+        clips: the motions.
         metadata: names and scales.
-        base: what raw actions are added to [T, 29], rad; None is the default pose.
     """
 
     def __init__(
-        self,
-        actor: nn.Module,
-        clip: MotionClip,
-        metadata: PolicyContract,
-        base: np.ndarray | None = None,
+        self, actor: nn.Module, clips: Sequence[MotionClip], metadata: PolicyContract
     ) -> None:
         super().__init__()
         self.actor = actor
-        bodies = [clip.body_index(name) for name in metadata.body_names]
-        motion = (
-            clip.joint_pos,
-            clip.joint_vel,
-            clip.body_pos_w[:, bodies],
-            clip.body_quat_w[:, bodies],
-            clip.body_lin_vel_w[:, bodies],
-            clip.body_ang_vel_w[:, bodies],
-        )
-        for name, values in zip(OUTPUT_NAMES[1:], motion, strict=True):
+        bodies = [clips[0].body_index(name) for name in metadata.body_names]
+        for name in OUTPUT_NAMES[1:]:
+            parts = [getattr(clip, name) for clip in clips]
+            values = np.concatenate([p if name in JOINT_OUTPUTS else p[:, bodies] for p in parts])
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)))
-        self.last_frame = clip.num_frames - 1
+        self.last_frame = sum(clip.num_frames for clip in clips) - 1
         self.previous_action = term_slices(metadata.observation_names).get("actions")
-        self.has_offset = base is not None
-        if base is not None:
+        self.has_offset = metadata.action_base not in ("", "default")
+        if self.has_offset:
             # In float64: the difference of close angles is divided by a small scale.
-            offset = (base - np.array(metadata.default_joint_pos)) / np.array(metadata.action_scale)
-            self.register_buffer("offset", torch.from_numpy(offset.astype(np.float32)))
-            previous = np.roll(offset, 1, axis=0)
-            # Before frame 0 of a looped clip comes the one before last: the last is frame 0.
-            previous[0] = offset[-2] if clip.looped else offset[0]
-            self.register_buffer("previous_offset", torch.from_numpy(previous.astype(np.float32)))
+            offsets = [action_offset(metadata, clip.joint_pos, clip.joint_vel) for clip in clips]
+            before = [
+                previous_offset(offset, clip.looped)
+                for offset, clip in zip(offsets, clips, strict=True)
+            ]
+            for name, parts in (("offset", offsets), ("previous_offset", before)):
+                values = np.concatenate(parts).astype(np.float32)
+                self.register_buffer(name, torch.from_numpy(values))
 
     def forward(self, obs: Tensor, time_step: Tensor) -> tuple[Tensor, ...]:
         """Map obs [1, n] and time_step [1, 1] to `OUTPUT_NAMES`."""
@@ -105,35 +102,25 @@ class PolicyGraph(nn.Module):
 def export_policy(
     path: str | os.PathLike[str],
     actor: nn.Module,
-    clip: MotionClip,
+    motions: MotionClip | MotionLibrary,
     metadata: PolicyContract,
-    base: np.ndarray | None = None,
 ) -> None:
     """Write a policy file, after comparing it with torch; an older file stays if anything fails.
 
     Args:
         path: the ONNX file.
         actor: obs [N, n] → raw action [N, 29], normalisation inside; it is not changed.
-        clip: the motion, one frame per control step.
-        metadata: about the policy; ``num_frames``, ``motion_name`` and ``motion_looped`` are
-            taken from the clip.
-        base: what raw actions are added to at each frame [T, 29], rad; None is the default pose.
+        motions: the clip or clips, one frame per control step.
+        metadata: about the policy; what it says of the clips is taken from ``motions``.
 
     Raises:
         G1MimicError: if the parts do not fit, the file disagrees with torch or cannot be written.
     """
-    path = Path(path)
-    if base is not None and base.shape != clip.joint_pos.shape:
-        raise G1MimicError(f"the action base has shape {base.shape}, not {clip.joint_pos.shape}")
+    path, clips = Path(path), MotionLibrary.of(motions).clips
     if metadata.joint_names != JOINT_NAMES:
         raise G1MimicError("a policy is exported with its joints in JOINT_NAMES order")
-    metadata = replace(
-        metadata,
-        num_frames=clip.num_frames,
-        motion_name=clip.name,
-        motion_looped=clip.looped,
-    )
-    graph = PolicyGraph(copy.deepcopy(actor).cpu(), clip, metadata, base).eval()
+    metadata = _with_clips(metadata, clips)
+    graph = PolicyGraph(copy.deepcopy(actor).cpu(), clips, metadata).eval()
     width = observation_size(metadata.observation_names)
     with atomic_write(path) as temporary:
         _write_graph(graph, width, temporary)
@@ -142,14 +129,37 @@ def export_policy(
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, temporary)
         OnnxPolicy.load(temporary)
-        _compare(graph, width, clip.num_frames, temporary)
+        _compare(graph, width, metadata.num_frames, temporary)
+
+
+def _with_clips(metadata: PolicyContract, clips: Sequence[MotionClip]) -> PolicyContract:
+    """Return ``metadata`` with what is to be said of ``clips``."""
+    lengths = tuple(clip.num_frames for clip in clips)
+    metadata = replace(
+        metadata,
+        num_frames=sum(lengths),
+        motion_name=",".join(clip.name for clip in clips),
+        motion_looped=len(clips) == 1 and clips[0].looped,
+        action_base=metadata.action_base or "default",
+        format_version=1,
+    )
+    if len(clips) == 1:
+        return metadata
+    return replace(
+        metadata,
+        clip_names=tuple(clip.name for clip in clips),
+        clip_first_frames=tuple(int(n) for n in np.cumsum((0, *lengths[:-1]))),
+        clip_lengths=lengths,
+        clip_looped=tuple(clip.looped for clip in clips),
+        format_version=FORMAT_VERSION,
+    )
 
 
 def export_tracking_policy(
     path: str | os.PathLike[str],
     actor: nn.Module,
     *,
-    clip: MotionClip,
+    motions: MotionClip | MotionLibrary,
     profile: RobotProfile,
     env_config: EnvConfig,
     run: str = "",
@@ -159,7 +169,7 @@ def export_tracking_policy(
     Args:
         path: the ONNX file.
         actor: the actor.
-        clip: the motion that it tracks.
+        motions: the clip or clips that it tracks.
         profile: the robot it was trained for.
         env_config: the environment's settings.
         run: name of the training run, kept in the file.
@@ -184,10 +194,9 @@ def export_tracking_policy(
         control_rate_hz=CONTROL_RATE,
         torque_limit=tuple(profile.torque_limit.tolist()),
         velocity_limit=tuple(profile.velocity_limit.tolist()),
+        action_base=env_config.action_base,
     )
-    kind = env_config.action_base
-    base = None if kind == "default" else action_base(clip, profile, kind)
-    export_policy(path, actor, clip, metadata, base)
+    export_policy(path, actor, motions, metadata)
 
 
 def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:

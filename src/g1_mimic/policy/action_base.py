@@ -1,0 +1,37 @@
+"""What a policy file's graph folds into its actions, so that every policy is default-based outside.
+
+A residual policy's own (raw) actions are added to the reference. Its file tells actions that are
+added to the default pose: ``action = raw + offset`` with ``offset = (base - default) / scale`` of
+the frame, and takes the offset of the frame before out of the previous action that it is shown.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from g1_mimic.control.pd_target import action_base
+from g1_mimic.policy.contract import PolicyContract
+
+
+def action_offset(
+    contract: PolicyContract, joint_pos: np.ndarray, joint_vel: np.ndarray
+) -> np.ndarray:
+    """Return what is folded into ``actions`` at a reference [..., 29], in units of the action.
+
+    Args:
+        contract: of the policy, joints in ``JOINT_NAMES`` order.
+        joint_pos: the reference's joint angles [..., 29], rad.
+        joint_vel: their velocities [..., 29], rad/s.
+    """
+    default = np.array(contract.default_joint_pos)
+    lead = np.array(contract.joint_damping) / np.array(contract.joint_stiffness)
+    base = action_base(contract.action_base, joint_pos, joint_vel, default, lead)
+    return np.asarray((base - default) / np.array(contract.action_scale))
+
+
+def previous_offset(offset: np.ndarray, looped: bool) -> np.ndarray:
+    """Return the offset of the frame before each frame of a clip [T, 29]."""
+    previous = np.roll(offset, 1, axis=0)
+    # Before frame 0 of a looped clip comes the one before last: the last is frame 0.
+    previous[0] = offset[-2] if looped else offset[0]
+    return previous
