@@ -33,6 +33,8 @@ ARGUMENTS: Arguments = {
                "empty: the newest under ./runs, else the one that ships"),
     "motion": (str, "Motion (name or file) that the policy must track: a policy carries its clip; "
                "empty: whatever it carries"),
+    "action_scale": (str, "Only for a policy that lacks it (holosoma's): rad per unit action, for "
+                     "all joints, or effort for 0.25·effort/stiffness"),
     "robot": (str, "Robot profile (name or file); empty: the one the policy was trained with"),
     "realtime_factor": (float, "Simulated per wall second; 0: lock-step, as fast as possible and "
                         "reproducible; empty: as in params_file (1.0)"),
@@ -43,8 +45,10 @@ ARGUMENTS: Arguments = {
     "report": (str, "Where to write the JSON report at the end; empty: none"),
 }  # fmt: skip
 RECEIVERS = {
-    "mujoco_sim": ("policy", "robot", "realtime_factor", "duration", "seed", "viewer"),
-    "policy": ("policy", "motion", "robot", "realtime_factor", "duration", "seed", "report"),
+    "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
+                   "viewer"),
+    "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
+               "report"),
 }
 """Which arguments each node takes."""
 DEFAULT_PARAMETERS = "deploy_sim"

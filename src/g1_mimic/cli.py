@@ -243,8 +243,8 @@ def _add_info(commands: Any) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
+    from g1_mimic.policy.info import policy_info
     from g1_mimic.policy.locate import find_policy
-    from g1_mimic.policy.runtime import policy_info
 
     info = policy_info(find_policy(args.policy))
     if args.json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from g1_mimic.errors import G1MimicError
@@ -80,7 +78,7 @@ def test_single_action_scale_is_for_all_joints(metadata: PolicyContract) -> None
     assert PolicyContract.from_onnx_props(props).action_scale == (0.5,) * 29
 
 
-@pytest.mark.parametrize("key", ["joint_names", "action_scale", "observation_names", "body_names"])
+@pytest.mark.parametrize("key", ["joint_names", "observation_names", "body_names"])
 def test_missing_key_is_named(metadata: PolicyContract, key: str) -> None:
     """A policy whose scale or joints are not known cannot be run."""
     props = metadata.to_onnx_props()
@@ -105,7 +103,9 @@ def test_missing_key_is_named(metadata: PolicyContract, key: str) -> None:
         ("num_frames", "3.5", "bad value '3.5'"),
         ("control_rate_hz", "0", "control_rate_hz"),
         ("format_version", "99", "update it"),
-        ("observation_history_lengths", "1,5", "histories"),
+        ("observation_history_lengths", "1,5,1", "3 values for 2 observation terms"),
+        ("observation_history_lengths", "1,-1", "not within 0 and 1000"),
+        ("command_names", "twist", "only 'motion' is known"),
         ("anchor_body_name", "head", "not among 'body_names'"),
     ],
 )
@@ -121,8 +121,3 @@ def test_unknown_keys_are_ignored(metadata: PolicyContract) -> None:
     """Files of other exporters carry more."""
     props = metadata.to_onnx_props() | {"observation_terms_clip": "-inf;inf"}
     assert PolicyContract.from_onnx_props(props) == metadata
-    # mjlab's 0 means no history, which is the same as 1
-    props["observation_history_lengths"] = "0.000,0.000"
-    assert PolicyContract.from_onnx_props(props) == replace(
-        metadata, observation_history_lengths=(0, 0)
-    )

@@ -130,6 +130,9 @@ OBSERVATION_TERMS: dict[str, ObservationTerm] = {
 }
 """All terms by name. `joint_pos_error` and `anchor_height` are ours, the rest BeyondMimic's."""
 
+JOINT_TERMS = ("command", "joint_pos", "joint_vel", "joint_pos_error", "actions")
+"""Terms that are one or two values per joint."""
+
 
 def term_slices(names: Sequence[str]) -> dict[str, slice]:
     """Return where each term lies in the observation.

@@ -10,13 +10,18 @@ from g1_mimic.robot.profile import RobotProfile, load_profile
 DEFAULT_PROFILE = "g1_29dof"
 
 
-def load_policy(name: str) -> OnnxPolicy:
+def load_policy(name: str, action_scale: str = "", robot: str = "") -> OnnxPolicy:
     """Load a policy: a file, a run folder, or the name of one that ships with the package.
+
+    Args:
+        name: which policy.
+        action_scale: for files of others without one: rad for all joints, or ``effort``.
+        robot: profile (name or path) of the robot for what such files leave to it.
 
     Raises:
         G1MimicError: if there is none, or it is no valid policy.
     """
-    return OnnxPolicy.load(find_policy(name))
+    return OnnxPolicy.load(find_policy(name), action_scale, load_profile(robot or DEFAULT_PROFILE))
 
 
 def profile_of(policy: OnnxPolicy, robot: str) -> RobotProfile:

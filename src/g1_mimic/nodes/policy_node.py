@@ -55,6 +55,8 @@ class PolicyNodeSettings(ControllerSettings):
 
     policy: str = ""
     """Policy file: a path, or the name of one of the package's own."""
+    action_scale: str = ""
+    """For a policy without one: rad per unit action, or 'effort' for 0.25·effort/stiffness."""
     motion: str = ""
     """Motion (name or file) that the policy must track; empty: whatever it was trained on."""
     robot: str = ""
@@ -140,7 +142,7 @@ class PolicyNode(LifecycleNode):
         try:
             if not settings.policy:
                 raise G1MimicError("parameter 'policy' is empty: give the policy file")
-            policy = load_policy(settings.policy)
+            policy = load_policy(settings.policy, settings.action_scale, settings.robot)
             # A path to a clip stands for its name.
             if settings.motion and Path(settings.motion).stem != policy.metadata.motion_name:
                 raise G1MimicError(

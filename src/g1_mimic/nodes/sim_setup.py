@@ -22,6 +22,8 @@ class SimSettings(Settings):
 
     policy: str = ""
     """Policy file whose first frame is the start, on the floor; empty: the default pose."""
+    action_scale: str = ""
+    """That of the policy node: a policy file without one is refused."""
     robot: str = ""
     """Robot profile (name or path); empty: that of the policy, else g1_29dof."""
     realtime_factor: float = Field(1.0, ge=0.0, le=20.0)
@@ -61,7 +63,7 @@ def make_simulator(settings: SimSettings) -> Simulator:
     profile = load_profile(settings.robot or DEFAULT_PROFILE)
     start = None
     if settings.policy:
-        policy = load_policy(settings.policy)
+        policy = load_policy(settings.policy, settings.action_scale, settings.robot)
         profile = profile_of(policy, settings.robot)
         frame = policy.reference(0)
         start = start_on_floor(

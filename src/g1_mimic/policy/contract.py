@@ -1,19 +1,23 @@
-"""What a policy file says about itself: joints, gains, scales, observation terms, motion.
+"""What a policy file promises, whoever wrote it: joints, gains, scales, observation, motion.
 
-Keys are those of BeyondMimic's exporter, so that its tools read our files and ours read the files
-of BeyondMimic and mjlab; the keys from ``robot_profile`` on are ours. Every value is one string,
-lists are joined by commas. BeyondMimic prints numbers with three decimals, which changes a wrist's
-action scale by 0.7 %; here they are written in full.
+One form for all families of files (`policy.readers` has a reader for each), keyed by the names of
+joints and bodies. In our own files every field is a metadata key, and those that BeyondMimic's
+exporter writes too have its names and its encoding (lists joined by commas, decimal fractions
+without exponents), so that BeyondMimic's C++ controller reads them. BeyondMimic prints three
+decimals, which changes a wrist's action scale by 0.7 %; ours have all that the number needs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
 
 from g1_mimic.control.pd_target import ACTION_BASES
+from g1_mimic.envs.observations import JOINT_TERMS, OBSERVATION_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import ClipSpan
 from g1_mimic.robot.names import JOINT_NAMES
@@ -22,10 +26,18 @@ FORMAT_VERSION = 2
 """The newest that can be read. Files of one clip are of version 1, of several of version 2: who
 knows only the former would run from one clip into the next."""
 
+OWN = "g1_mimic"
+"""The family of our own files."""
+
 
 @dataclass(frozen=True)
 class PolicyContract:
-    """Metadata of a policy; joint fields have one number per joint in ``joint_names`` order."""
+    """All that a controller must know to run a policy.
+
+    Joint fields have one number per joint in ``joint_names`` order. An observation is the terms
+    one after the other; each is clipped, then scaled, then follows its own past: a term with
+    history length 3 is its values of three control steps, the oldest first.
+    """
 
     joint_names: tuple[str, ...]
     joint_stiffness: tuple[float, ...]
@@ -35,13 +47,13 @@ class PolicyContract:
     default_joint_pos: tuple[float, ...]
     """rad; actions are added to it, and the term ``joint_pos`` is relative to it."""
     action_scale: tuple[float, ...]
-    """rad per unit action."""
+    """rad per unit action; empty if the file does not tell (`with_action_scale`)."""
     observation_names: tuple[str, ...]
     anchor_body_name: str
     body_names: tuple[str, ...]
     """Bodies of the outputs ``body_*_w``."""
     observation_history_lengths: tuple[int, ...] = ()
-    """One for each term; empty means 1 each."""
+    """One for each term; empty means 1 each, and 0 means 1."""
     command_names: tuple[str, ...] = ("motion",)
     run_path: str = ""
     """The training run that the policy comes from."""
@@ -69,13 +81,47 @@ class PolicyContract:
     graph folds the difference to the default pose into ``actions``. Empty: not told."""
     format_version: int = 1
 
+    # What only files of others ask for; not written.
+    family: str = OWN
+    """Whose exporter wrote the file."""
+    observation_scales: tuple[tuple[float, ...], ...] = ()
+    """For each term one factor, or one per entry; empty means 1."""
+    observation_clips: tuple[tuple[float, float], ...] = ()
+    """For each term the lowest and highest value, before scaling; empty means no bounds."""
+    history_start: Literal["first", "zeros"] = "first"
+    """What stands for the time before the first observation: that observation, or zeros."""
+    base_lin_vel_point: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Point of the pelvis whose velocity ``base_lin_vel`` is, m, in the frame of the pelvis."""
+
+    @property
+    def history_lengths(self) -> tuple[int, ...]:
+        """How many values of each term an observation holds, at least 1."""
+        given = self.observation_history_lengths or (1,) * len(self.observation_names)
+        return tuple(max(length, 1) for length in given)
+
+    @property
+    def observation_size(self) -> int:
+        """Width of the observation, histories included."""
+        sizes = (OBSERVATION_TERMS[name].size for name in self.observation_names)
+        return sum(n * size for n, size in zip(self.history_lengths, sizes, strict=True))
+
     def to_onnx_props(self) -> dict[str, str]:
-        """Return the ``metadata_props`` of the ONNX file."""
-        return {field.name: _write(getattr(self, field.name)) for field in fields(self)}
+        """Return the ``metadata_props`` of the ONNX file.
+
+        Raises:
+            G1MimicError: if the contract is not that of a file of ours.
+        """
+        if self.family != OWN:
+            raise G1MimicError(f"a policy of {self.family} is not written again")
+        return {key: _write(getattr(self, key)) for key in _READERS}
 
     @classmethod
-    def from_onnx_props(cls, props: Mapping[str, str]) -> PolicyContract:
+    def from_onnx_props(cls, props: Mapping[str, str], **others: Any) -> PolicyContract:
         """Read ``metadata_props``; unknown keys are ignored.
+
+        Args:
+            props: keys and texts.
+            others: fields that are not written, taken as they are.
 
         Raises:
             G1MimicError: if a key is missing or a value makes no sense; the message begins with
@@ -84,8 +130,8 @@ class PolicyContract:
         values: dict[str, Any] = {}
         for key, read in _READERS.items():
             text = props.get(key)
-            if text is None or (text == "" and key in _REQUIRED):
-                if key in _REQUIRED:
+            if text is None or (text == "" and key in REQUIRED_KEYS):
+                if key in REQUIRED_KEYS:
                     raise G1MimicError(f"metadata '{key}' is missing; export the policy anew")
                 continue
             try:
@@ -95,11 +141,12 @@ class PolicyContract:
         if "format_version" not in values:  # of another exporter: none of them folds
             values.setdefault("action_base", "default")
         # mjlab writes one number if all joints have the same scale.
-        if len(values["action_scale"]) == 1:
-            values["action_scale"] *= len(values["joint_names"])
-        metadata = cls(**values)
-        metadata._check()
-        return metadata
+        scale = values.setdefault("action_scale", ())
+        if len(scale) == 1:
+            values["action_scale"] = scale * len(values["joint_names"])
+        contract = cls(**values, **others)
+        contract._check()
+        return contract
 
     def _check(self) -> None:
         """Refuse numbers that no controller could use."""
@@ -112,7 +159,7 @@ class PolicyContract:
             raise G1MimicError("metadata 'joint_names' names a joint twice")
         for key in JOINT_FIELDS:
             row = getattr(self, key)
-            if row == () and key not in _REQUIRED:
+            if row == () and key not in REQUIRED_KEYS:
                 continue
             if len(row) != len(JOINT_NAMES):
                 raise G1MimicError(
@@ -134,12 +181,8 @@ class PolicyContract:
                 f"metadata 'format_version' is {self.format_version}, this version of g1_mimic "
                 f"reads up to {FORMAT_VERSION}; update it"
             )
-        if any(length > 1 for length in self.observation_history_lengths):
-            raise G1MimicError(
-                "metadata 'observation_history_lengths' asks for histories, which are not "
-                "supported; train with length 1"
-            )
         self._check_clips()
+        self._check_terms()
         if self.anchor_body_name not in self.body_names:
             raise G1MimicError(
                 f"metadata 'anchor_body_name' {self.anchor_body_name} is not among 'body_names'"
@@ -168,14 +211,92 @@ class PolicyContract:
         columns = (self.clip_names, self.clip_first_frames, self.clip_lengths, self.clip_looped)
         return tuple(ClipSpan(*row) for row in zip(*columns, strict=True))
 
+    def _check_terms(self) -> None:
+        """Refuse observations that cannot be put together."""
+        parts = term_slices(self.observation_names)  # every name is known, none is there twice
+        if self.command_names != ("motion",):
+            raise G1MimicError(
+                f"metadata 'command_names' is {', '.join(self.command_names) or 'empty'}; only "
+                "'motion' is known"
+            )
+        for key in ("observation_history_lengths", "observation_scales", "observation_clips"):
+            given = getattr(self, key)
+            if given and len(given) != len(parts):
+                raise G1MimicError(
+                    f"metadata '{key}' has {len(given)} values for {len(parts)} observation terms"
+                )
+        if any(not 0 <= length <= MAX_HISTORY for length in self.observation_history_lengths):
+            raise G1MimicError(
+                f"metadata 'observation_history_lengths' is not within 0 and {MAX_HISTORY}"
+            )
+        for name, scale in zip(parts, self.observation_scales, strict=False):
+            size = OBSERVATION_TERMS[name].size
+            if len(scale) not in (1, size):
+                raise G1MimicError(f"term '{name}' has {len(scale)} scales for {size} entries")
+            if not all(math.isfinite(factor) and factor != 0.0 for factor in scale):
+                raise G1MimicError(
+                    f"term '{name}' is scaled by {min(scale, key=abs)}: what is below three "
+                    "decimals is lost in such a file"
+                )
+        for name, (low, high) in zip(parts, self.observation_clips, strict=False):
+            if not low < high:
+                raise G1MimicError(f"term '{name}' is clipped to nothing: {low} to {high}")
+
+    def with_action_scale(self, choice: str, effort: Sequence[float]) -> PolicyContract:
+        """Return the same with an action scale, which files of holosoma lack.
+
+        Args:
+            choice: empty, a number (rad per unit action, for all joints), or ``effort`` for
+                0.25 · effort / stiffness.
+            effort: the motors' torque [29], N·m, in ``JOINT_NAMES`` order; for ``effort`` only.
+
+        Raises:
+            G1MimicError: if there is neither a scale in the file nor a choice, or both.
+        """
+        if choice and self.action_scale:
+            raise G1MimicError(f"has an action scale of its own: leave out action_scale:={choice}")
+        if not choice:
+            if not self.action_scale:
+                raise G1MimicError(
+                    "metadata 'action_scale' is missing: give action_scale:=NUMBER (rad) or "
+                    "action_scale:=effort (0.25·effort/stiffness), as the policy was trained; "
+                    "with a wrong one the robot falls"
+                )
+            return self
+        if choice == "effort":
+            by_name = dict(zip(JOINT_NAMES, effort, strict=True))
+            pairs = zip(self.joint_names, self.joint_stiffness, strict=True)
+            scale = tuple(0.25 * float(by_name[name]) / stiffness for name, stiffness in pairs)
+        else:
+            try:
+                scale = (float(choice),) * len(self.joint_names)
+            except ValueError:
+                scale = (math.nan,)
+            if not 0.0 < scale[0] < math.inf:
+                raise G1MimicError(
+                    f"action_scale:={choice} is neither a positive number nor 'effort'"
+                )
+        return replace(self, action_scale=scale)
+
     def in_robot_order(self) -> PolicyContract:
         """Return the same with the joints in the order of ``JOINT_NAMES``."""
         order = [self.joint_names.index(name) for name in JOINT_NAMES]
         sorted_fields: dict[str, Any] = {
-            key: tuple(row[i] for i in order) for key in JOINT_FIELDS if (row := getattr(self, key))
+            key: _at(row, order) for key in JOINT_FIELDS if (row := getattr(self, key))
         }
-        return replace(self, joint_names=JOINT_NAMES, **sorted_fields)
+        scales = (
+            tuple(s for i in range(0, len(scale), len(order)) for s in _at(scale[i:], order))
+            if name in JOINT_TERMS and len(scale) > 1
+            else scale
+            for name, scale in zip(self.observation_names, self.observation_scales, strict=False)
+        )
+        return replace(
+            self, joint_names=JOINT_NAMES, observation_scales=tuple(scales), **sorted_fields
+        )
 
+
+MAX_HISTORY = 1000
+"""More than this many steps of a term are a mistake."""
 
 JOINT_FIELDS = (
     "joint_stiffness",
@@ -188,12 +309,19 @@ JOINT_FIELDS = (
 """Fields with one number per joint."""
 
 
+def _at(row: tuple[float, ...], order: list[int]) -> tuple[float, ...]:
+    return tuple(row[i] for i in order)
+
+
 def _write(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(_write(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else repr(value)
+    if isinstance(value, float):
+        # As "%.3f" where that is exact, else with the digits that the number needs.
+        return np.format_float_positional(value, trim="k", min_digits=3)
+    return str(value)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -253,13 +381,13 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "format_version": _int,
 }
 
-_REQUIRED = (
+REQUIRED_KEYS = (
     "joint_names",
     "joint_stiffness",
     "joint_damping",
     "default_joint_pos",
-    "action_scale",
     "observation_names",
     "anchor_body_name",
     "body_names",
 )
+"""Metadata without which no policy can be read."""

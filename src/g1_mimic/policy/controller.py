@@ -25,6 +25,7 @@ from g1_mimic.envs.observations import (
 )
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.alignment import AlignedReference, ReferenceFrame
+from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, NUM_JOINTS, WAIST_INDICES
 from g1_mimic.rotations import quat_apply_inverse, quat_error
@@ -106,6 +107,7 @@ class PolicyController:
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
         self._reference = AlignedReference(policy, bool(meta.motion_looped))
+        self._history = ObservationHistory(meta)
         self._period = round(1e9 / meta.control_rate_hz)
         if meta.anchor_body_name not in (ANCHOR_BODY_NAME, BODY_NAMES[0]):
             raise G1MimicError(
@@ -175,6 +177,7 @@ class PolicyController:
         self.mode_state = self.mode_state.track(standing=self._standing(state))
         self._reference.align(*self._anchor(state))
         self._action = np.zeros(NUM_JOINTS)
+        self._history.reset()
         self._step, self._next_tick = 0, state.stamp
 
     def step(self, state: RobotState) -> JointCommand:
@@ -250,14 +253,14 @@ class PolicyController:
         reference = self._reference.frame(self._step)
         anchor_pos, anchor_quat = self._anchor(state)
         self._check_tilt(anchor_quat, reference)
-        observation = build_observation(
+        frame = build_observation(
             self._meta.observation_names,
             ObservationInputs(
                 joint_pos=state.joint_pos[None],
                 joint_vel=state.joint_vel[None],
                 base_quat=state.base_quat[None],
                 base_ang_vel=state.base_ang_vel[None],
-                base_lin_vel=None if state.base_lin_vel is None else state.base_lin_vel[None],
+                base_lin_vel=self._base_lin_vel(state),
                 anchor_pos_w=None if anchor_pos is None else anchor_pos[None],
                 anchor_quat_w=anchor_quat[None],
                 ref_joint_pos=reference.joint_pos[None],
@@ -269,6 +272,7 @@ class PolicyController:
             ),
         )[0]
         started = time.perf_counter()
+        observation = self._history.push(frame)
         action = self._policy.act(observation, self._reference.time_step(self._step))
         inference = time.perf_counter() - started
         self._action = action
@@ -291,6 +295,14 @@ class PolicyController:
         origin = np.zeros(3) if state.base_pos is None else state.base_pos
         pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[list(WAIST_INDICES)])
         return (None if state.base_pos is None else pos), quat
+
+    def _base_lin_vel(self, state: RobotState) -> np.ndarray | None:
+        """Return the velocity [1, 3] of that point of the pelvis which the policy observes."""
+        if state.base_lin_vel is None:
+            return None
+        lever = np.cross(state.base_ang_vel, self._meta.base_lin_vel_point)
+        velocity: np.ndarray = (state.base_lin_vel + lever)[None]
+        return velocity
 
     def _check_tilt(self, anchor_quat: np.ndarray, reference: ReferenceFrame) -> None:
         down = quat_apply_inverse(anchor_quat, _DOWN)

@@ -24,7 +24,8 @@ from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.action_base import action_offset, previous_offset
 from g1_mimic.policy.contract import FORMAT_VERSION, PolicyContract
-from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
+from g1_mimic.policy.readers import OUTPUT_NAMES
+from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
 

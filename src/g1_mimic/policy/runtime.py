@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 
 from g1_mimic.control.pd_target import NonFiniteError
-from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.contract import PolicyContract
-from g1_mimic.policy.foreign import HOLOSOMA_OUTPUTS, beyondmimic_props, is_holosoma
+from g1_mimic.policy.contract import OWN, PolicyContract
+from g1_mimic.policy.holosoma import HOLOSOMA_OUTPUTS
+from g1_mimic.policy.observation_layout import ObservationLayout
+from g1_mimic.policy.readers import OUTPUT_NAMES, default_profile, read_contract
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
-OUTPUT_NAMES: tuple[str, ...] = (
-    "actions",
-    "joint_pos",
-    "joint_vel",
-    "body_pos_w",
-    "body_quat_w",
-    "body_lin_vel_w",
-    "body_ang_vel_w",
-)
-"""Outputs of a policy file, in order (BeyondMimic's exporter)."""
-
-JOINT_TERMS = ("command", "joint_pos", "joint_vel", "joint_pos_error", "actions")
-"""Observation terms that are one or two values per joint."""
+if TYPE_CHECKING:
+    from g1_mimic.robot.profile import RobotProfile
 
 _MAX_FRAMES = 1 << 20
 
@@ -71,57 +60,48 @@ class OnnxPolicy:
     num_frames: int
     """T: ``time_step`` runs from 0 to T - 1."""
 
-    def __init__(self, session: ort.InferenceSession, metadata: PolicyContract) -> None:
+    def __init__(self, session: ort.InferenceSession, contract: PolicyContract) -> None:
         self._session = session
-        self._outputs = _output_names(session)
-        self.metadata = metadata.in_robot_order()
-        self.observation_size = _check_interface(session, metadata)
-        self._from_file = np.array([metadata.joint_names.index(name) for name in JOINT_NAMES])
-        self._to_file = np.argsort(self._from_file)
-        self._obs_order = _observation_order(metadata.observation_names, self._to_file)
+        self._outputs = _motion_outputs(contract)
+        self._layout = ObservationLayout(contract)
+        self.observation_size = self._layout.size
+        _check_interface(session, contract)
+        self._from_file = np.array([contract.joint_names.index(name) for name in JOINT_NAMES])
         self._obs = np.zeros((1, self.observation_size), np.float32)
         self._time_step = np.zeros((1, 1), np.float32)
-        self._anchor = metadata.body_names.index(metadata.anchor_body_name)
-        self.num_frames = metadata.num_frames or self._find_num_frames()
-        self._frames = [self._read_frame(t) for t in range(self.num_frames)]
+        self._anchor = contract.body_names.index(contract.anchor_body_name)
+        motion = self._read_motion(contract.num_frames)
+        self.num_frames = len(motion)
+        self._frames = [self._frame(t, values) for t, values in enumerate(motion)]
+        self.metadata = contract.in_robot_order()
+        if contract.family != OWN:
+            self.metadata = replace(self.metadata, control_rate_hz=self._find_rate())
 
     @classmethod
     def load(
         cls,
         path: str | os.PathLike[str],
-        supplement: Mapping[str, Sequence[float]] | None = None,
+        action_scale: str = "",
+        profile: RobotProfile | None = None,
     ) -> OnnxPolicy:
         """Read and check a policy file of this package, BeyondMimic, mjlab or holosoma.
 
         Args:
             path: the file.
-            supplement: joint fields of the metadata, [29] in ``JOINT_NAMES`` order, for files
-                that lack them: holosoma's have no ``default_joint_pos``, older ones no
-                ``action_scale`` either. What the file tells comes first.
+            action_scale: for files without one: a number (rad) for all joints, or ``effort``
+                (0.25 · effort / stiffness).
+            profile: the robot, for what a file leaves to it: its efforts, and the default pose
+                of some files of holosoma; None is the G1 as it is built.
 
         Raises:
             G1MimicError: one line that names the file and what is wrong with it.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise G1MimicError(f"policy file {path} does not exist")
-        options = ort.SessionOptions()
-        # The network is small: more threads only add jitter to a 20 ms control step.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
+        session, contract = open_policy(path, profile)
+        effort: list[float] = []
+        if action_scale == "effort":
+            effort = (profile or default_profile()).action_scale_nm.tolist()
         try:
-            session = ort.InferenceSession(
-                os.fspath(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions share no narrower base
-            detail = " ".join(str(error).split())[:160]
-            raise G1MimicError(f"{path} is not a whole ONNX file: {detail}") from error
-        try:
-            props = session.get_modelmeta().custom_metadata_map
-            outputs = [output.name for output in session.get_outputs()]
-            props = beyondmimic_props(props, outputs, supplement or {})
-            return cls(session, PolicyContract.from_onnx_props(props))
+            return cls(session, contract.with_action_scale(action_scale, effort))
         except G1MimicError as error:
             raise G1MimicError(f"policy file {path}: {error}") from None
 
@@ -133,7 +113,8 @@ class OnnxPolicy:
         """Return the raw action [29], float64, for one observation.
 
         Args:
-            obs: observation [n], the terms ``metadata.observation_names`` one after the other.
+            obs: observation [n], the terms ``metadata.observation_names`` one after the other,
+                each with its history (`ObservationHistory`), neither clipped nor scaled.
             time_step: frame of the motion that the observation refers to.
 
         Raises:
@@ -146,8 +127,9 @@ class OnnxPolicy:
                 f"the policy takes {self.observation_size} observations, got shape {obs.shape}"
             )
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-            self._obs[0] = obs[self._obs_order]
-        if not np.isfinite(self._obs).all():
+            self._obs[0] = self._layout.to_file(obs)
+        # Clipping would hide an infinite observation.
+        if not (np.isfinite(obs).all() and np.isfinite(self._obs).all()):
             raise NonFiniteError("an observation is not finite")
         self._time_step[0, 0] = min(max(int(time_step), 0), self.num_frames - 1)
         action = self._run(["actions"])[0][0].astype(np.float64)
@@ -163,13 +145,17 @@ class OnnxPolicy:
 
     def _raw_frame(self, time_step: int) -> list[np.ndarray]:
         self._time_step[0, 0] = time_step
-        return self._run(list(self._outputs[1:]))
+        try:
+            return self._run(list(self._outputs))
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            detail = " ".join(str(error).split())[:160]
+            raise G1MimicError(f"the network does not run: {detail}") from error
 
-    def _read_frame(self, time_step: int) -> PolicyReference:
-        values = [part[0].astype(np.float64) for part in self._raw_frame(time_step)]
+    def _frame(self, time_step: int, raw: list[np.ndarray]) -> PolicyReference:
+        values = [part[0].astype(np.float64) for part in raw]
         if not all(np.isfinite(part).all() for part in values):
             raise G1MimicError(f"frame {time_step} of the motion is not finite")
-        if self._outputs == HOLOSOMA_OUTPUTS:
+        if len(values) == len(HOLOSOMA_OUTPUTS) - 1:
             pos, xyzw = values[2:]
             unknown = np.full((1, 3), np.nan)
             values[2:] = [pos[None], np.roll(xyzw, 1)[None], unknown, unknown]
@@ -187,93 +173,106 @@ class OnnxPolicy:
             ang_vel,
         )
 
-    def _find_num_frames(self) -> int:
-        """Return the number of frames of a file that does not tell.
+    def _read_motion(self, num_frames: int) -> list[list[np.ndarray]]:
+        """Return the outputs for every frame; ``num_frames`` is 0 if the file does not tell.
 
         Such files hold their last frame for ever: look for a stretch [s, 2s) that equals it.
         """
+        if num_frames:
+            return [self._raw_frame(t) for t in range(num_frames)]
         last = self._raw_frame(_MAX_FRAMES)
-        differing, start = -1, 0
-        while start < _MAX_FRAMES:
-            stop = max(2 * start, 64)
-            found = [
-                t
-                for t in range(start, stop)
-                if not all(map(np.array_equal, self._raw_frame(t), last))
-            ]
+        frames: list[list[np.ndarray]] = []
+        differing = -1
+        while len(frames) < _MAX_FRAMES:
+            start, stop = len(frames), max(2 * len(frames), 64)
+            frames += [self._raw_frame(t) for t in range(start, stop)]
+            found = [t for t in range(start, stop) if not all(map(np.array_equal, frames[t], last))]
             if not found:
-                return differing + 2
-            differing, start = found[-1], stop
+                return frames[: differing + 2]
+            differing = found[-1]
         raise G1MimicError(f"the motion has more than {_MAX_FRAMES} frames")
 
+    def _find_rate(self) -> float:
+        """Return the control rate of a file that does not tell, from its motion's velocities.
 
-def policy_info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a person wants to know about a policy file, as plain values.
+        Other trainers run at 50 Hz, a variant of BeyondMimic at 25.
 
-    Raises:
-        G1MimicError: if the file is no policy.
-    """
-    policy = OnnxPolicy.load(path)
-    meta = policy.metadata
-
-    def span(row: tuple[float, ...], unit: str) -> str:
-        return f"{min(row):.4g} to {max(row):.4g} {unit}" if row else "not told"
-
-    return {
-        "file": os.fspath(path),
-        "motion": meta.motion_name or "not told",
-        "frames": policy.num_frames,
-        "duration_s": (policy.num_frames - 1) / meta.control_rate_hz,
-        "looped": meta.motion_looped,
-        "control_rate_hz": meta.control_rate_hz,
-        "observation": ", ".join(meta.observation_names),
-        "observation_size": policy.observation_size,
-        "anchor_body": meta.anchor_body_name,
-        "bodies": len(meta.body_names),
-        "robot_profile": meta.robot_profile or "not told",
-        "robot_profile_hash": meta.robot_profile_hash or "not told",
-        "stiffness": span(meta.joint_stiffness, "N·m/rad"),
-        "damping": span(meta.joint_damping, "N·m·s/rad"),
-        "action_scale": span(meta.action_scale, "rad"),
-        "torque_limit": span(meta.torque_limit, "N·m"),
-        "velocity_limit": span(meta.velocity_limit, "rad/s"),
-        "run": meta.run_path or "not told",
-        "format_version": meta.format_version,
-    }
+        Raises:
+            G1MimicError: if the velocities fit neither.
+        """
+        pos = np.array([frame.joint_pos for frame in self._frames])
+        vel = np.array([frame.joint_vel for frame in self._frames])
+        moved, meant = 0.5 * (pos[2:] - pos[:-2]), vel[1:-1]
+        if not np.abs(moved).max(initial=0.0) > 1e-4:
+            return 50.0  # nothing moves: no rate is wrong
+        rate = float((moved * meant).sum() / (moved * moved).sum())
+        for known in (50.0, 25.0):
+            if abs(rate / known - 1.0) < 0.2:
+                return known
+        raise G1MimicError(
+            f"the motion's velocities fit {rate:.3g} frames/s; a policy of others runs at 50 or 25"
+        )
 
 
-def _output_names(session: ort.InferenceSession) -> tuple[str, ...]:
-    """Return the outputs that are read.
+def open_policy(
+    path: str | os.PathLike[str], profile: RobotProfile | None = None
+) -> tuple[ort.InferenceSession, PolicyContract]:
+    """Return a policy file's network and contract, whose action scale may be empty.
 
     Raises:
-        G1MimicError: if one is missing.
+        G1MimicError: one line that names the file and what is wrong with it.
     """
-    given = [output.name for output in session.get_outputs()]
-    if is_holosoma(given):
-        return HOLOSOMA_OUTPUTS
-    if missing := [name for name in OUTPUT_NAMES if name not in given]:
-        raise G1MimicError(f"output '{missing[0]}' is missing; export the policy anew")
-    return OUTPUT_NAMES
+    path = Path(path)
+    if not path.is_file():
+        raise G1MimicError(f"policy file {path} does not exist")
+    options = ort.SessionOptions()
+    # The network is small: more threads only add jitter to a 20 ms control step.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no narrower base
+        detail = " ".join(str(error).split())[:160]
+        raise G1MimicError(f"{path} is not a whole ONNX file: {detail}") from error
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    props = session.get_modelmeta().custom_metadata_map
+    try:
+        return session, read_contract(inputs, outputs, props, profile)
+    except G1MimicError as error:
+        raise G1MimicError(f"policy file {path}: {error}") from None
 
 
-def _check_interface(session: ort.InferenceSession, metadata: PolicyContract) -> int:
-    """Check names and shapes of inputs and outputs; return the observation's width."""
+def _motion_outputs(contract: PolicyContract) -> tuple[str, ...]:
+    """Return the outputs that are a frame of the motion."""
+    return (HOLOSOMA_OUTPUTS if contract.family == "holosoma" else OUTPUT_NAMES)[1:]
+
+
+def _check_interface(session: ort.InferenceSession, contract: PolicyContract) -> None:
+    """Check the shapes of inputs and outputs."""
     inputs = {value.name: list(value.shape) for value in session.get_inputs()}
     if set(inputs) != {"obs", "time_step"}:
         raise G1MimicError(f"inputs are {', '.join(inputs)}, expected obs and time_step")
-    width = observation_size(metadata.observation_names)
+    for value in session.get_inputs():
+        if value.type != "tensor(float)":
+            raise G1MimicError(f"input '{value.name}' is a {value.type}, expected tensor(float)")
+    width, lengths = contract.observation_size, contract.history_lengths
     if inputs["obs"] != [1, width]:
-        raise G1MimicError(
-            f"input 'obs' has shape {inputs['obs']}, but the terms "
-            f"{', '.join(metadata.observation_names)} make [1, {width}]"
+        terms = ", ".join(
+            name if length == 1 else f"{length} of {name}"
+            for name, length in zip(contract.observation_names, lengths, strict=True)
         )
-    bodies = len(metadata.body_names)
+        raise G1MimicError(
+            f"input 'obs' has shape {inputs['obs']}, but the terms {terms} make [1, {width}]"
+        )
+    bodies = len(contract.body_names)
     expected: dict[str, list[int]] = {"time_step": [1, 1], "ref_pos_xyz": [1, 3]}
     expected |= {name: [1, NUM_JOINTS] for name in OUTPUT_NAMES[:3]}
     expected |= {name: [1, bodies, 3] for name in OUTPUT_NAMES[3:]}
     expected |= {"body_quat_w": [1, bodies, 4], "ref_quat_xyzw": [1, 4]}
     outputs = {value.name: list(value.shape) for value in session.get_outputs()}
-    for name in ("time_step", *_output_names(session)):
+    for name in ("time_step", "actions", *_motion_outputs(contract)):
         found, shape = (inputs | outputs)[name], expected[name]
         # Other exporters leave axes of the outputs symbolic.
         fits = len(found) == len(shape) and all(
@@ -281,15 +280,3 @@ def _check_interface(session: ort.InferenceSession, metadata: PolicyContract) ->
         )
         if not fits:
             raise G1MimicError(f"'{name}' has shape {found}, expected {shape}")
-    return width
-
-
-def _observation_order(names: tuple[str, ...], to_file: np.ndarray) -> np.ndarray:
-    """Return where each entry of the file's observation is in ours."""
-    parts = []
-    for name, part in term_slices(names).items():
-        places = np.arange(part.start, part.stop)
-        if name in JOINT_TERMS:
-            places = places.reshape(-1, NUM_JOINTS)[:, to_file].reshape(-1)
-        parts.append(places)
-    return np.concatenate(parts)

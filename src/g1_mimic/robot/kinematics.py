@@ -19,6 +19,11 @@ The other two waist joints lie at the origins of their parents' frames. The mode
 source of these numbers; a test holds this chain to MuJoCo's forward kinematics.
 """
 
+PELVIS_CENTER_OF_MASS: tuple[float, float, float] = (0.0, 0.0, -0.07605)
+PELVIS_IMU: tuple[float, float, float] = (0.04525, 0.0, -0.08339)
+"""Points of the pelvis whose velocity other trainers observe, m, in its frame; from the model file
+as well."""
+
 
 def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Array, Array]:
     """Return position [..., 3] (m) and orientation [..., 4] of the torso link in the world.
