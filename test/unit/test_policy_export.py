@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.runtime import OUTPUT_NAMES, OnnxPolicy
+from g1_mimic.policy.readers import OUTPUT_NAMES
+from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import TRACKED_BODY_NAMES
 
 ACTIONS = term_slices(DEFAULT_POLICY_TERMS)["actions"]
