@@ -49,7 +49,7 @@ def test_a_step_is_four_mujoco_steps(profile: RobotProfile) -> None:
     desired = env.reference.base[env.frame[0]] + profile.action_scale * actions[0]
     desired = np.clip(desired, *profile.soft_limits())
     env.step(actions)
-    model = build_model(profile, tracking_sensors=True)
+    model = build_model(profile, tracking_sensors=True, motors="torque_speed")
     data = mujoco.MjData(model)
     data.qpos[:], data.qvel[:] = qpos, qvel
     target = start

@@ -80,6 +80,8 @@ class EnvConfig(Settings):
     """Physics threads; 0 takes all cores."""
     feet: Literal["spheres", "capsules"] = "spheres"
     self_collision: bool = False
+    torque_speed_line: bool = True
+    """Bound the motors' torque by the torque-speed line too, at each physics step."""
     policy_observation: tuple[str, ...] = DEFAULT_POLICY_TERMS
     critic_observation: tuple[str, ...] = (
         "motion_anchor_pos_b",

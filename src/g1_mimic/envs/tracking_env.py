@@ -139,6 +139,7 @@ class TrackingEnv:
             self_collision=config.self_collision,
             tracking_sensors=True,
             visuals=False,
+            motors="torque_speed" if config.torque_speed_line else "pd",
         )
         self.robots = RandomisedRobots(
             config.randomisation, self.model, profile, num_envs, config.decimation, seed
