@@ -273,8 +273,7 @@ def compare(
             errors = np.random.default_rng(2).standard_exponential(32768).astype(np.float32)
             buffer.update(indices, buffer.errors(errors))
     ours = buffers[1]
-    data = sum(field.nbytes for field in ours.ring._buffers.values())
-    memory = 100.0 * ours.buffer._tree.nbytes() / data
+    memory = 100.0 * ours.buffer.priority_nbytes() / ours.buffer.nbytes()
     found = [(f"{capacity} x {envs} envs: memory of priorities, %", memory, "transitions", 0.5)]
     for batch in batches:
         times: list[list[dict[str, float]]] = []

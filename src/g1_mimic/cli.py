@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import g1_mimic
 from g1_mimic.errors import G1MimicError
 
@@ -45,7 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_plot(commands)
     _add_export(commands)
+    from g1_mimic.learning.comparison import commands as comparison_commands
     from g1_mimic.motion import commands as motion_commands
+
+    comparison_commands.add_parser(commands)
 
     motion = commands.add_parser("motion", help="inspect, show, convert and make motion clips")
     motion_commands.add_parser(
@@ -102,37 +103,14 @@ TRAIN_OPTIONS = (
 )  # fmt: skip
 
 
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Turn ``["a.b=1"]`` into ``{"a": {"b": 1}}``; values are read as YAML.
-
-    Raises:
-        G1MimicError: for an item without ``=``.
-    """
-    result: dict[str, Any] = {}
-    for item in assignments:
-        key, separator, text = item.partition("=")
-        if not separator or not key:
-            raise G1MimicError(f"--set {item}: write KEY=VALUE, e.g. learner.gamma=0.98")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise G1MimicError(f"--set {item}: the value is not valid YAML") from None
-        *path, name = key.split(".")
-        place = result
-        for part in path:
-            place = place.setdefault(part, {})
-        place[name] = value
-    return result
-
-
 def _train(args: argparse.Namespace) -> None:
     from g1_mimic.learning.config import TrainConfig, load_train_config
     from g1_mimic.learning.session import open_trainer
-    from g1_mimic.settings import merge, validate
+    from g1_mimic.settings import merge, parse_assignments, validate
 
     given = {name: getattr(args, name) for name in TRAIN_OPTIONS}
     overrides = {name: value for name, value in given.items() if value is not None}
-    merge(overrides, parse_assignments(args.settings))
+    merge(overrides, parse_assignments(args.settings, "--set "))
     if args.resume and not args.config:
         settings = validate(TrainConfig, overrides, "arguments")
     else:

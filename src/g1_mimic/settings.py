@@ -168,3 +168,30 @@ def merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
         else:
             base[key] = value
     return base
+
+
+def parse_assignments(assignments: list[str], source: str = "") -> dict[str, Any]:
+    """Turn ``["a.b=1"]`` into ``{"a": {"b": 1}}``; values are read as YAML.
+
+    Args:
+        assignments: the items.
+        source: what an error message begins with.
+
+    Raises:
+        G1MimicError: for an item without ``=``.
+    """
+    result: dict[str, Any] = {}
+    for item in assignments:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise G1MimicError(f"{source}{item}: write KEY=VALUE, e.g. learner.gamma=0.98")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise G1MimicError(f"{source}{item}: the value is not valid YAML") from None
+        *path, name = key.split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+        place[name] = value
+    return result

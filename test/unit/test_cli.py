@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from g1_mimic.cli import main, parse_assignments
+from g1_mimic.cli import main
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.settings import parse_assignments
 
 SMALL = [
     "--num-envs", "8", "--device", "cpu", "--set", "env.threads=1",

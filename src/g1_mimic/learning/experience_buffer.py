@@ -251,6 +251,10 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         """β of the next `sample`."""
         return self._beta
 
+    def priority_nbytes(self) -> int:
+        """Return the memory that priorities take besides the transitions, B."""
+        return self._tree.nbytes()
+
     def get_priorities(self) -> Tensor:
         """Return p^α of every slot [capacity]; 0 where there is no sample."""
         self._hide_head()

@@ -263,6 +263,14 @@ class TransitionRing:
         """
         return (self._filled_rows - self._overwriting()) * self._batch_size
 
+    def nbytes(self) -> int:
+        """Return the memory of the transitions, B."""
+        return sum(field.nbytes for field in self._buffers.values())
+
+    def priority_nbytes(self) -> int:
+        """Return the memory that priorities take besides, B; 0 without any."""
+        return 0
+
     def is_full(self) -> bool:
         """Return whether every row has been completed since the start, `reset` or `clear`."""
         return self._filled_rows == self._buffer_len

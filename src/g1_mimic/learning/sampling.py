@@ -86,7 +86,8 @@ class Replay:
         ``transitions`` N; ``entropy`` of the probabilities over log N; ``effective_share``
         1/(N Σ P²), the share of the buffer that a uniform replay as concentrated would use; of the
         newest batch ``age``, the mean number of environment steps since its transitions, and
-        ``weight_ess``, the effective sample size of its weights (Σw)²/(n Σw²).
+        ``weight_ess``, the effective sample size of its weights (Σw)²/(n Σw²); the memory of the
+        transitions, ``bytes``, and of their priorities, ``priority_bytes``.
         """
         count = self.buffer.get_sample_count()
         if count == 0:
@@ -97,6 +98,8 @@ class Replay:
             "transitions": float(count),
             "entropy": entropy,
             "effective_share": 1.0 / (count * float(p.square().sum())),
+            "bytes": float(self.buffer.nbytes()),
+            "priority_bytes": float(self.buffer.priority_nbytes()),
         }
         if self._indices is not None and self._weights is not None:
             rows, w = self.buffer.newer_rows(self._indices), self._weights.double()

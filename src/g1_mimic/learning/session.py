@@ -30,7 +30,7 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     Raises:
         G1MimicError: if a setting, a file or the run folder does not fit.
     """
-    settings = _with_whole_paths(settings)
+    settings = with_whole_paths(settings)
     if not settings.resume:
         if settings.run_dir:
             return Trainer(settings, settings.run_dir)
@@ -60,7 +60,7 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     return Trainer(config, found, resume=True)
 
 
-def _with_whole_paths(settings: TrainConfig) -> TrainConfig:
+def with_whole_paths(settings: TrainConfig) -> TrainConfig:
     """Name the user's own files by whole paths: a run may be continued from another folder."""
     given = settings.model_fields_set.intersection(FILES)
     paths = {name: Path(getattr(settings, name)).expanduser() for name in given}

@@ -77,6 +77,8 @@ class Trainer:
         self.env_steps = 0
         self.train_s = 0.0
         """Wall time of all parts of the run, s, without evaluations."""
+        self.cpu_s = 0.0
+        """Computing time of the same over all threads, s; other processes add little to it."""
         self.best_score = -np.inf
         self.priority_histogram = np.zeros(len(HISTOGRAM_EDGES) - 1)
         """`Replay.histogram` at the last log interval."""
@@ -92,7 +94,7 @@ class Trainer:
         self._means = RunningMeans()
         self._next_eval = config.evaluation.interval_env_steps
         self._evaluated_at = -1
-        self._clock = time.monotonic()
+        self._clock, self._cpu_clock = time.monotonic(), time.process_time()
         if state is None:
             self.folder.create(self.config.model_dump(mode="json"))
             self._obs = self.env.reset()
@@ -119,6 +121,7 @@ class Trainer:
         torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
         self._events = EventFiles(self.folder.events, self.env_steps)
         last_save = self._clock = time.monotonic()
+        self._cpu_clock = time.process_time()
         self._logged_steps = self.env_steps
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="physics") as pool:
@@ -217,7 +220,7 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """Evaluate the learning and the averaged actor, and export the better of the two."""
-        start = time.monotonic()
+        start, cpu_start = time.monotonic(), time.process_time()
         candidates = {"raw": self.learner.actor, "averaged": self.learner.average_actor}
         results = {}
         for name, actor in candidates.items():
@@ -249,7 +252,9 @@ class Trainer:
                     "config": self.config.model_dump_json(),
                 },
             )
-        self._clock += time.monotonic() - start  # the clock of the training stands still
+        # The clocks of the training stand still.
+        self._clock += time.monotonic() - start
+        self._cpu_clock += time.process_time() - cpu_start
         return evaluation
 
     def _export(self, path: Path, actor: Any) -> None:
@@ -277,7 +282,9 @@ class Trainer:
         metrics |= {f"sampling/{k}": v for k, v in self.env.phase.metrics().items()}
         elapsed = time.monotonic() - self._clock
         self.train_s += elapsed
+        self.cpu_s += time.process_time() - self._cpu_clock
         metrics["train/time_s"] = self.train_s
+        metrics["train/cpu_s"] = self.cpu_s
         rate = (self.env_steps - self._logged_steps) / elapsed if elapsed > 0 else 0.0
         metrics["train/env_steps_per_s"] = rate
         # An evaluation is one point of a curve; topics repeat it for those who come later.
@@ -300,7 +307,8 @@ class Trainer:
                 dict(metrics),
             )
         )
-        self._clock, self._logged_steps = time.monotonic(), self.env_steps
+        self._clock, self._cpu_clock = time.monotonic(), time.process_time()
+        self._logged_steps = self.env_steps
 
     def export_newest(self) -> Path:
         """Export the averaged actor as it is now."""
@@ -315,6 +323,7 @@ class Trainer:
             {
                 "env_steps": self.env_steps,
                 "train_s": self.train_s,
+                "cpu_s": self.cpu_s,
                 "best_score": float(self.best_score),
                 "next_eval": self._next_eval,
                 "config": self.config.model_dump_json(),
@@ -334,6 +343,7 @@ class Trainer:
         try:
             self.env_steps = int(state["env_steps"])
             self.train_s = float(state["train_s"])
+            self.cpu_s = float(state["cpu_s"])
             self.best_score = float(state["best_score"])
             self._next_eval = int(state["next_eval"])
             self.learner.load_state_dict(state["learner"])

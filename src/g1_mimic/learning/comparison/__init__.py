@@ -1,0 +1,1 @@
+"""Arms of a training compared over seeds: runs, statistics, report."""
