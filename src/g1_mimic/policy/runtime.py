@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,10 +102,8 @@ class OnnxPolicy:
         effort: list[float] = []
         if action_scale == "effort":
             effort = (profile or default_profile()).action_scale_nm.tolist()
-        try:
+        with naming(path):
             return cls(session, contract.with_action_scale(action_scale, effort))
-        except G1MimicError as error:
-            raise G1MimicError(f"policy file {path}: {error}") from None
 
     def reference(self, time_step: int) -> PolicyReference:
         """Return a frame of the motion; beyond the ends, the first or the last one."""
@@ -238,8 +238,15 @@ def open_policy(
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     props = session.get_modelmeta().custom_metadata_map
-    try:
+    with naming(path):
         return session, read_contract(inputs, outputs, props, profile)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the file's name before the message of a `G1MimicError`."""
+    try:
+        yield
     except G1MimicError as error:
         raise G1MimicError(f"policy file {path}: {error}") from None
 
