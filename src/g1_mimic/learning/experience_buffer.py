@@ -138,6 +138,7 @@ class ExperienceBuffer(TransitionRing):
             "filled_rows": self._filled_rows,
             "total_samples": self._total_samples,
             "fields": {name: _own(flat, count) for name, flat in self._flat_buffers.items()},
+            "successors": self._successor_states(),
             "device": self._device.type,
             "generator": self._generator.get_state(),
             "pass_start": self._pass_start,
@@ -161,6 +162,9 @@ class ExperienceBuffer(TransitionRing):
             if name not in self._buffers:
                 self.add_buffer(name, data.shape[1:], data.dtype)
             self._flat_buffers[name][: len(data)] = data.to(self._device)
+        for name, data in state["successors"].items():
+            if data is not None:
+                self._make_successor(name).load_state_dict(data)
         if state["device"] == self._device.type:  # generators of other devices differ in kind
             if state["pass_head"] >= 0:
                 self._begin_pass(state["pass_start"].cpu())
@@ -173,6 +177,8 @@ class ExperienceBuffer(TransitionRing):
                 raise G1MimicError(
                     f"the saved buffer has {key} {state[key]}, this one {here}; use the same"
                 )
+        if set(self._successors) | set(self._pending) != set(state["successors"]):
+            raise G1MimicError("the saved buffer has other fields that follow from others")
         if extra := set(self._buffers) - set(state["fields"]):
             raise G1MimicError(f"the saved buffer has no field '{min(extra)}'")
         for name, data in state["fields"].items():

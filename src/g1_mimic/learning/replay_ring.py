@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.successor_field import SuccessorField
 
 RESERVED = ("indices", "weights")
 """Names that `sample` adds to the recorded fields."""
@@ -38,6 +39,8 @@ class TransitionRing:
         self._buffers: dict[str, Tensor] = {}
         self._flat_buffers: dict[str, Tensor] = {}
         self._arrays: dict[str, np.ndarray] = {}  # the same memory for numpy, on the CPU
+        self._successors: dict[str, SuccessorField] = {}
+        self._pending: dict[str, tuple[str, tuple[str, ...]]] = {}  # until the source is there
         self._head = 0
         self._filled_rows = 0
         self._total_samples = 0
@@ -63,6 +66,50 @@ class TransitionRing:
         if self._device.type == "cpu" and dtype != torch.bfloat16:
             self._arrays[name] = self._buffers[name].numpy()
 
+    def add_successor(self, name: str, source: str, ends: Sequence[str]) -> None:
+        """Have the field ``name`` follow from ``source``, which the next row holds.
+
+        ``name`` is recorded and gathered like any field and takes almost no memory. What is
+        recorded as ``source`` must be what was recorded as ``name`` one row before, except where
+        one of the flags ``ends`` [batch_size] of that row is true: there an episode ended.
+        Whole rows of such a buffer cannot be pushed or replaced.
+
+        Raises:
+            G1MimicError: if something is stored already, or the field exists.
+        """
+        if self._filled_rows or self._row_fields:
+            raise G1MimicError(f"add_successor('{name}') comes before the first record()")
+        if name in self._fields() or name in RESERVED:
+            raise G1MimicError(f"field '{name}' exists already")
+        self._pending[name] = (source, tuple(ends))
+
+    def _fields(self) -> list[str]:
+        return [*self._buffers, *self._successors]
+
+    def _record_successor(self, name: str, data: Any) -> None:
+        self._make_successor(name).record(as_tensor(data).to(self._device))
+        self._row_fields.add(name)
+
+    def _make_successor(self, name: str) -> SuccessorField:
+        """Return the field, made now if its sources have only come since it was added."""
+        if name in self._pending:
+            source, ends = self._pending[name]
+            if missing := [field for field in (source, *ends) if field not in self._buffers]:
+                raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
+            flags = [self._buffers[field] for field in ends]
+            self._successors[name] = SuccessorField(self._buffers[source], flags)
+            del self._pending[name]
+        return self._successors[name]
+
+    def _successor_states(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of these fields; None for one not recorded yet."""
+        states: dict[str, Any] = dict.fromkeys(self._pending)
+        return states | {name: field.state_dict() for name, field in self._successors.items()}
+
+    def _require_no_successor(self, action: str) -> None:
+        if self._successors or self._pending:
+            raise G1MimicError(f"{action} does not go with fields that follow from others")
+
     def record(self, name: str, data: Any) -> None:
         """Write one field of the current row; the first use creates it with shape and dtype.
 
@@ -76,6 +123,9 @@ class TransitionRing:
             G1MimicError: if the shape is not the field's, the dtype would lose values (a float
                 into an integer field), or the field is new though rows are stored already.
         """
+        if name in self._successors or name in self._pending:
+            self._record_successor(name, data)
+            return
         if self._record_array(name, data):
             return
         value = as_tensor(data)
@@ -158,6 +208,7 @@ class TransitionRing:
             G1MimicError: if fields or shapes do not fit, or a row is half recorded.
         """
         self._require_no_half_row("push()")
+        self._require_no_successor("push()")
         values = {name: as_tensor(data) for name, data in data_dict.items()}
         if not self._buffers:
             for name, value in values.items():
@@ -197,6 +248,7 @@ class TransitionRing:
         self._replace(name, as_tensor(data), (self.get_capacity(),))
 
     def _replace(self, name: str, value: Tensor, leading: tuple[int, ...]) -> None:
+        self._require_no_successor("set_data()")
         if value.shape[: len(leading)] != leading:
             raise G1MimicError(
                 f"field '{name}' takes leading axes {leading}, got shape {tuple(value.shape)}"
@@ -220,6 +272,8 @@ class TransitionRing:
         self._head = 0
         self._filled_rows = 0
         self._row_fields.clear()
+        for successor in self._successors.values():
+            successor.clear()
         self._on_emptied()
 
     def clear(self) -> None:
@@ -233,6 +287,8 @@ class TransitionRing:
         self._filled_rows = min(self._filled_rows + n, self._buffer_len)
         self._total_samples += n * self._batch_size
         self._row_fields.clear()
+        for successor in self._successors.values():
+            successor.complete(start)  # rows come one by one: push() is refused
         self._on_rows_completed(start, n)
 
     # For subclasses that keep something per transition.
@@ -265,7 +321,8 @@ class TransitionRing:
 
     def nbytes(self) -> int:
         """Return the memory of the transitions, B."""
-        return sum(field.nbytes for field in self._buffers.values())
+        stored = sum(field.nbytes for field in self._buffers.values())
+        return stored + sum(field.nbytes() for field in self._successors.values())
 
     def priority_nbytes(self) -> int:
         """Return the memory that priorities take besides, B; 0 without any."""
@@ -300,8 +357,13 @@ class TransitionRing:
             G1MimicError: if a field is unknown.
         """
         # index_select is several times faster than indexing with brackets on large batches.
-        names = self._buffers if fields is None else fields
-        return {name: self.get_data_flat(name).index_select(0, indices) for name in names}
+        names = self._fields() if fields is None else fields
+        return {name: self._gather(name, indices) for name in names}
+
+    def _gather(self, name: str, indices: Tensor) -> Tensor:
+        if name in self._successors:
+            return self._successors[name].gather(indices, self.newer_rows(indices))
+        return self.get_data_flat(name).index_select(0, indices)
 
     def newer_rows(self, indices: Tensor) -> Tensor:
         """Return, for flat ``indices``, how many completed rows follow each one's row."""
@@ -327,8 +389,10 @@ class TransitionRing:
         return bool(self._row_fields) and self.is_full()
 
     def _require_field(self, name: str) -> None:
+        if name in self._successors:
+            raise G1MimicError(f"field '{name}' has no memory of its own: gather() it")
         if name not in self._buffers:
-            known = ", ".join(self._buffers) or "none yet"
+            known = ", ".join(self._fields()) or "none yet"
             raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
 
     def _require_no_half_row(self, action: str) -> None:

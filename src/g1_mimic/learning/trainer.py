@@ -73,6 +73,7 @@ class Trainer:
         )
         self.replay = make_replay(config, env_config.reward.scale, self.device)
         self.buffer = self.replay.buffer
+        self.buffer.add_successor("next_obs", "obs", ("terminated", "truncated"))
         self.phases = PhaseHistory(self.env.phase.clips)
         self.env_steps = 0
         self.train_s = 0.0
@@ -190,9 +191,9 @@ class Trainer:
         buffer.record("obs", obs)
         buffer.record("action", actions)
         buffer.record("reward", tensor(result.reward))
-        buffer.record("next_obs", tensor(result.final_observations.critic))
         buffer.record("terminated", tensor(result.terminated))
         buffer.record("truncated", tensor(result.truncated))
+        buffer.record("next_obs", tensor(result.final_observations.critic))
         buffer.inc()
         self._returns += result.reward
         for i in np.flatnonzero(result.terminated | result.truncated):

@@ -1,0 +1,155 @@
+"""Next observations that are not stored twice, against a buffer that does store them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
+from g1_mimic.learning.nstep import gather_nstep
+
+ENDS = ("terminated", "truncated")
+
+
+def make(rows: int, envs: int, once: bool) -> ExperienceBuffer:
+    buffer = PrioritizedExperienceBuffer(rows, envs, seed=0)
+    if once:
+        buffer.add_successor("next_obs", "obs", ENDS)
+    return buffer
+
+
+class Walk:
+    """Environments whose observations tell environment, episode and step apart."""
+
+    def __init__(self, envs: int, seed: int, share: float) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._share = share
+        self._count = 0
+        self._obs = self._fresh(envs)
+
+    def _fresh(self, envs: int) -> torch.Tensor:
+        self._count += envs
+        return torch.stack([torch.arange(self._count - envs, self._count), torch.zeros(envs)], 1)
+
+    def step(self) -> dict[str, torch.Tensor]:
+        """Return the fields of one row."""
+        envs = len(self._obs)
+        ended, kind = torch.rand(2, envs, generator=self._generator)
+        terminated = (ended < self._share) & (kind < 0.5)
+        truncated = (ended < self._share) & (kind >= 0.5)
+        following = self._obs + torch.tensor([0.0, 1.0])
+        row = {
+            "obs": self._obs,
+            "reward": torch.rand(envs, generator=self._generator),
+            "terminated": terminated,
+            "truncated": truncated,
+            "next_obs": following,
+        }
+        over = (terminated | truncated)[:, None]
+        self._obs = torch.where(over, self._fresh(envs), following)
+        return row
+
+
+def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
+    count = twice.get_sample_count()
+    visible = torch.arange(twice.get_capacity())
+    if twice._overwriting():  # the row at the head is hidden
+        head = twice._head * twice.batch_size
+        visible = torch.cat([visible[:head], visible[head + twice.batch_size :]])
+    else:
+        visible = visible[:count]
+    for name, values in twice.gather(visible).items():
+        assert torch.equal(once.gather(visible, [name])[name], values), name
+    if count:
+        windows = [gather_nstep(b, visible, 3, 0.9) for b in (once, twice)]
+        assert all(torch.equal(windows[0][name], windows[1][name]) for name in windows[1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
+    """Through wrap-around, half-recorded rows, checkpoints, resets; with any length of episode."""
+    rows, envs = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 6))
+    share = data.draw(st.sampled_from([0.0, 0.1, 0.6, 1.0]))
+    walk = Walk(envs, data.draw(st.integers(0, 999)), share)
+    once, twice = make(rows, envs, True), make(rows, envs, False)
+    actions = st.sampled_from(["row"] * 8 + ["half", "checkpoint", "reset"])
+    for action in data.draw(st.lists(actions, max_size=40)):
+        if action in ("row", "half"):
+            row = walk.step()
+            for k, (name, value) in enumerate(row.items()):
+                once.record(name, value)
+                twice.record(name, value)
+                if action == "half" and twice.get_sample_count() and k % 2 == 0:
+                    assert_same(once, twice)
+            once.inc()
+            twice.inc()
+        elif action == "reset":
+            once.reset()
+            twice.reset()
+        else:
+            stream = io.BytesIO()
+            torch.save(once.state_dict(), stream)
+            stream.seek(0)
+            state = torch.load(stream, weights_only=True)
+            once = make(rows, envs, True)
+            once.load_state_dict(state)
+        if twice.get_sample_count():
+            assert_same(once, twice)
+
+
+def test_an_empty_buffer_is_saved_and_goes_on() -> None:
+    """A checkpoint from before the first row."""
+    once = make(4, 2, True)
+    once.load_state_dict(make(4, 2, True).state_dict())
+    for name, value in Walk(2, 0, 0.5).step().items():
+        once.record(name, value)
+    once.inc()
+    assert once.get_sample_count() == 2
+
+
+def test_it_saves_nearly_half_of_the_memory() -> None:
+    """With episodes of 50 steps and observations of 160, as on the G1."""
+    sizes = []
+    for once in (True, False):
+        buffer, generator = make(64, 32, once), torch.Generator().manual_seed(0)
+        for _ in range(100):
+            buffer.record("obs", torch.zeros(32, 160))
+            ended = torch.rand(32, generator=generator) < 0.02
+            buffer.record("terminated", ended)
+            buffer.record("truncated", ended)
+            buffer.record("next_obs", torch.zeros(32, 160))
+            buffer.inc()
+        sizes.append(buffer.nbytes())
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_mistakes_are_named() -> None:
+    """Late or unknown fields, other shapes, and what needs the data as a whole."""
+    buffer = make(4, 2, True)
+    with pytest.raises(G1MimicError, match="record 'obs' before 'next_obs'"):
+        buffer.record("next_obs", torch.zeros(2, 3))
+    buffer.record("obs", torch.zeros(2, 3))
+    with pytest.raises(G1MimicError, match="comes before the first record"):
+        buffer.add_successor("other", "obs", ENDS)
+    for name in ENDS:
+        buffer.record(name, torch.zeros(2, dtype=torch.bool))
+    with pytest.raises(G1MimicError, match="source's shape"):
+        buffer.record("next_obs", torch.zeros(2, 4))
+    with pytest.raises(G1MimicError, match=r"inc\(\) before 'next_obs'|inc"):
+        buffer.record("next_obs", torch.zeros(2, 3))
+        buffer.inc()
+        buffer.record("obs", torch.zeros(2, 3))
+        buffer.inc()
+    buffer = make(4, 2, True)
+    for action in (lambda: buffer.push({}), lambda: buffer.set_data("obs", torch.zeros(4, 2, 3))):
+        with pytest.raises(G1MimicError, match="fields that follow from others"):
+            action()
+    with pytest.raises(G1MimicError, match="other fields that follow"):
+        buffer.load_state_dict(make(4, 2, False).state_dict())
