@@ -97,13 +97,19 @@ class SuccessorField:
         Returns:
             Values [n, …]; the host does not wait for the device.
         """
-        axes = (-1,) + (1,) * (self._flat.ndim - 1)
         following = self._flat.index_select(0, (indices + self._envs) % len(self._flat))
-        number = self._numbers.index_select(0, indices)
+        number, newest = self._numbers.index_select(0, indices), newer_rows == 0
+        if following.device.type == "cpu":  # where counting is free, the few others are patched in
+            here = (number >= 0).nonzero()[:, 0]
+            following[here] = self._finals[number[here] % len(self._finals)]
+            here = newest.nonzero()[:, 0]
+            following[here] = self._newest[indices[here] % self._envs]
+            return following
+        axes = (-1,) + (1,) * (self._flat.ndim - 1)
         final = self._finals.index_select(0, number.clamp(min=0) % len(self._finals))
-        newest = self._newest.index_select(0, indices % self._envs)
+        latest = self._newest.index_select(0, indices % self._envs)
         result = torch.where((number >= 0).view(axes), final, following)
-        return torch.where((newer_rows == 0).view(axes), newest, result)
+        return torch.where(newest.view(axes), latest, result)
 
     def clear(self) -> None:
         """Forget everything."""
