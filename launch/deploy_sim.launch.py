@@ -31,8 +31,8 @@ from launch import LaunchContext, LaunchDescription
 ARGUMENTS: Arguments = {
     "policy": (str, "Policy file (ONNX), or the name of one that ships with the package; "
                "empty: the newest under ./runs, else the one that ships"),
-    "motion": (str, "Motion (name or file) that the policy must track: a policy carries its clip; "
-               "empty: whatever it carries"),
+    "motion": (str, "What to track: clips that the policy carries, or other motions (names, files, "
+               "folders), comma-separated; the first to begin with; empty: all that it carries"),
     "action_scale": (str, "Only for a policy that lacks it (holosoma's): rad per unit action, for "
                      "all joints, or effort for 0.25·effort/stiffness"),
     "robot": (str, "Robot profile (name or file); empty: the one the policy was trained with"),

@@ -335,12 +335,36 @@ def test_a_truncated_policy_is_one_line_and_status_2(
             assert len(err.strip().splitlines()) == 1 and "half.onnx" in err
 
 
-def test_another_motion_is_refused(balancing_policy: Path) -> None:
-    """A policy carries its clip: asking for another one is an error that names both."""
-    with running("policy", policy=balancing_policy, motion="dance", autostart=True) as process:
+def test_a_motion_that_is_not_there_is_refused(balancing_policy: Path) -> None:
+    """One line names it; no node stays behind."""
+    with running("policy", policy=balancing_policy, motion="moonwalk", autostart=True) as process:
         _, err = process.communicate(timeout=WAIT)
         assert process.returncode == 2
-        assert "'still', not 'dance'" in err
+        assert "motion 'moonwalk' not found" in err
+
+
+def test_motions_are_switched_by_service(watcher: Watcher, balancing_policy: Path) -> None:
+    """Each motion has a service; while tracking, the robot goes over to it and keeps standing."""
+    playing: list[str] = []
+    watcher.node.create_subscription(
+        String, "policy/motion", lambda m: playing.append(m.data), LATCHED_QOS
+    )
+    shared = {"policy": balancing_policy, "realtime_factor": 0.0}
+    choices = {"autostart": True, "odometry": True, "stand_time": 0.3, "blend_time": 0.5}
+    with (
+        running("mujoco_sim", **shared),
+        running("policy", **shared, **choices, motion="still,sway"),
+    ):
+        watcher.wait_for(lambda: watcher.modes[-1:] == ["track"], "mode track")
+        assert playing == ["still"]
+        answer = watcher.trigger("/policy/switch_to_sway")
+        assert answer.success and answer.message == "motion: sway"
+        watcher.wait_for(lambda: playing == ["still", "sway"], "motion sway")
+        watcher.spin(1.0)  # many seconds of simulated time
+        answer = watcher.trigger("/policy/switch_to_still")
+        assert answer.success, answer
+        watcher.spin(0.5)
+        assert watcher.modes[-1] == "track" and playing[-1] == "still"
 
 
 def test_a_lockstep_run_without_its_policy_node_fails(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from g1_mimic.policy.alignment import AlignedReference
+from g1_mimic.policy.alignment import AlignedReference, ClipFrames
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.rotations import quat_error, quat_from_rpy, quat_yaw
@@ -22,6 +22,11 @@ def made(
     return make_policy(path, looped=request.param), OnnxPolicy.load(path)
 
 
+def frames_of(policy: OnnxPolicy) -> ClipFrames:
+    """The policy's only clip."""
+    return ClipFrames.of_policy(policy, policy.metadata.spans(policy.num_frames)[0])
+
+
 def test_without_alignment_the_frames_are_those_of_the_unrolled_clip(made: Any) -> None:
     """Three laps of a looped clip that walks and turns equal the clip unrolled."""
     source, policy = made
@@ -29,7 +34,7 @@ def test_without_alignment_the_frames_are_those_of_the_unrolled_clip(made: Any) 
     frames = 3 * clip.num_frames if clip.looped else clip.num_frames
     wanted = clip.unrolled(frames)
     anchor = clip.body_index(ANCHOR_BODY_NAME)
-    reference = AlignedReference(policy, clip.looped)
+    reference = AlignedReference(frames_of(policy))
     for step in range(frames):
         frame = reference.frame(step)
         np.testing.assert_allclose(frame.joint_pos, wanted.joint_pos[step], atol=1e-6)
@@ -40,8 +45,8 @@ def test_without_alignment_the_frames_are_those_of_the_unrolled_clip(made: Any) 
 
 def test_alignment_moves_heading_and_place_only(made: Any) -> None:
     """Frame 0 gets the robot's heading and x, y; height and tilt stay the clip's."""
-    source, policy = made
-    reference = AlignedReference(policy, source.clip.looped)
+    _, policy = made
+    reference = AlignedReference(frames_of(policy))
     before = reference.frame(0)
     robot = quat_from_rpy(np.array(0.1), np.array(-0.2), np.array(2.5))
     reference.align(np.array([3.0, -4.0, 0.5]), robot)
@@ -55,7 +60,7 @@ def test_alignment_moves_heading_and_place_only(made: Any) -> None:
 def test_alignment_keeps_the_way_from_frame_to_frame(made: Any) -> None:
     """Distances and turns along the clip do not depend on where the robot stands."""
     source, policy = made
-    plain, moved = (AlignedReference(policy, source.clip.looped) for _ in range(2))
+    plain, moved = (AlignedReference(frames_of(policy)) for _ in range(2))
     moved.align(np.array([1.0, 1.0, 0.7]), quat_from_rpy(*np.array([0.0, 0.0, -1.0])))
     far = 60 if source.clip.looped else 20
     for a, b in ((0, far), (3, far - 1)):
@@ -68,8 +73,8 @@ def test_alignment_keeps_the_way_from_frame_to_frame(made: Any) -> None:
 def test_a_clip_that_ends_holds_its_last_frame(made: Any) -> None:
     """Time steps of a looped clip cycle without its last frame, others stop at it."""
     source, policy = made
-    reference = AlignedReference(policy, source.clip.looped)
+    clip = frames_of(policy)
     last = source.clip.num_frames - 1
-    assert reference.time_step(last - 1) == last - 1
-    assert reference.time_step(last) == (0 if source.clip.looped else last)
-    assert reference.time_step(10 * last + 5) == (5 if source.clip.looped else last)
+    assert clip.frame_of(last - 1) == last - 1
+    assert clip.frame_of(last) == (0 if source.clip.looped else last)
+    assert clip.frame_of(10 * last + 5) == (5 if source.clip.looped else last)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.service import Service
 from std_srvs.srv import SetBool, Trigger
 
 from g1_mimic.errors import G1MimicError
@@ -79,7 +81,7 @@ def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def trigger_service(node: Node, name: str, action: Callable[[], str]) -> None:
+def trigger_service(node: Node, name: str, action: Callable[[], str]) -> Service[Any, Any]:
     """Offer a Trigger service; ``action`` returns the message, a G1MimicError is a refusal."""
 
     def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -89,7 +91,7 @@ def trigger_service(node: Node, name: str, action: Callable[[], str]) -> None:
             response.message, response.success = str(error), False
         return response
 
-    node.create_service(Trigger, name, handle)
+    return node.create_service(Trigger, name, handle)
 
 
 def switch_service(node: Node, name: str, action: Callable[[bool], str]) -> None:

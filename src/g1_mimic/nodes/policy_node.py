@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,8 @@ class PolicyNodeSettings(ControllerSettings):
     action_scale: str = ""
     """For a policy without one: rad per unit action, or 'effort' for 0.25·effort/stiffness."""
     motion: str = ""
-    """Motion (name or file) that the policy must track; empty: whatever it was trained on."""
+    """What it tracks: names of clips that the policy carries, or other motions (names, files,
+    folders), comma-separated, the first one to begin with; empty: all that it carries."""
     robot: str = ""
     """Robot profile (name or path) whose limits hold; empty: the one of the policy."""
     autostart: bool = False
@@ -98,6 +98,8 @@ class PolicyNode(LifecycleNode):
         self._reference = JointMessage()
         self._target_out = self.create_publisher(JointState, "joint_targets", STREAM_QOS)
         self._gains_out = self.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
+        self._motion_out = self.create_publisher(String, "policy/motion", LATCHED_QOS)
+        self._switches: list[Any] = []
         self._mode_out = self.create_publisher(String, "policy/mode", LATCHED_QOS)
         self._action_out = self.create_publisher(Float64MultiArray, "policy/action", 10)
         self._reference_out = self.create_publisher(JointState, "reference/joint_states", 10)
@@ -143,21 +145,38 @@ class PolicyNode(LifecycleNode):
             if not settings.policy:
                 raise G1MimicError("parameter 'policy' is empty: give the policy file")
             policy = load_policy(settings.policy, settings.action_scale, settings.robot)
-            # A path to a clip stands for its name.
-            if settings.motion and Path(settings.motion).stem != policy.metadata.motion_name:
-                raise G1MimicError(
-                    f"policy {settings.policy} tracks the motion "
-                    f"'{policy.metadata.motion_name}', not '{settings.motion}': a policy carries "
-                    "its clip; train one for this motion, or leave motion empty"
-                )
-            controller = PolicyController(policy, profile_of(policy, settings.robot), settings)
+            controller = PolicyController(
+                policy, profile_of(policy, settings.robot), settings, settings.motion
+            )
             if controller.needs_odometry and not settings.odometry:
                 raise G1MimicError("the policy observes the pelvis' position: set odometry:=true")
         except G1MimicError as error:
             return self._refuse(str(error))
         self._policy, self._controller, self._problem = policy, controller, ""
         self._report = TrackingReport(1.0 / policy.metadata.control_rate_hz)
+        self._offer_motions(controller)
         return super().on_configure(state)
+
+    def _offer_motions(self, controller: PolicyController) -> None:
+        """Tell the present motion, and offer a service for each if there are several."""
+        if strange := controller.strange_motions:
+            self.get_logger().warning(
+                f"not trained on {', '.join(strange)}: the policy may fall with what it never saw"
+            )
+        if len(controller.motions) > 1:
+            self._switches = [
+                trigger_service(self, f"~/switch_to_{name}", partial(self._switch, name))
+                for name in controller.motions
+            ]
+        self._motion_out.publish(String(data=controller.motion))
+
+    def _switch(self, name: str) -> str:
+        """Serve ~/switch_to_NAME."""
+        assert self._controller is not None
+        self._controller.switch(name)
+        self._motion_out.publish(String(data=name))
+        self.get_logger().info(f"motion: {name}")
+        return f"motion: {name}"
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take the robot: refused while somebody else commands it."""
@@ -183,6 +202,9 @@ class PolicyNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget the policy."""
+        for service in self._switches:
+            self.destroy_service(service)
+        self._switches = []
         self._controller = self._policy = None
         return super().on_cleanup(state)
 
@@ -365,6 +387,7 @@ class PolicyNode(LifecycleNode):
         fault = controller.mode_state.fault
         figures: dict[str, object] = {
             "policy": self._settings.policy,
+            "motion": controller.motion,
             "mode": controller.mode.value,
             "fault": fault or "none",
             "missed_policy_periods": controller.missed_ticks,
@@ -385,7 +408,7 @@ class PolicyNode(LifecycleNode):
         controller = self._controller
         content = {
             "policy": self._settings.policy,
-            "motion": self._policy.metadata.motion_name,
+            "motion": ",".join(controller.motions) if controller else "",
             "seed": self._settings.seed,
             "duration": self._settings.duration,
             "realtime_factor": self._settings.realtime_factor,

@@ -24,8 +24,9 @@ from g1_mimic.envs.observations import (
     build_observation,
 )
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.alignment import AlignedReference, ReferenceFrame
+from g1_mimic.policy.alignment import ReferenceFrame
 from g1_mimic.policy.observation_layout import ObservationHistory
+from g1_mimic.policy.player import MotionPlayer, clips_for
 from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, NUM_JOINTS, WAIST_INDICES
 from g1_mimic.rotations import quat_apply_inverse, quat_error
@@ -47,6 +48,8 @@ class ControllerSettings(Settings):
     """How far activation goes by itself; a robot's operator may prefer 'damping'."""
     stand_time: float = Field(2.0, ge=0.1, le=30.0)
     """Time in which stand moves from the measured pose to the clip's first pose, s."""
+    blend_time: float = Field(1.0, ge=0.02, le=10.0)
+    """Time in which one clip goes over to another while tracking, s."""
     tilt_limit: float = Field(1.2, gt=0.0, le=3.15)
     """Angle between robot and reference torso, heading aside, that is a fault, rad."""
     torque_limits: Literal["deployment", "training"] = "deployment"
@@ -86,6 +89,12 @@ class PolicyController:
     policy itself runs on those states whose stamps reach its own rate (50 Hz), so that real time
     and lock-step take the same path.
 
+    Args:
+        policy: what acts.
+        profile: of the robot, whose limits hold.
+        settings: see there.
+        motion: what is tracked, as `policy.player.clips_for` reads it.
+
     Attributes:
         mode_state: mode and latched fault.
         tick: what the policy did in the last `step`; None where it had no turn.
@@ -98,7 +107,11 @@ class PolicyController:
     """
 
     def __init__(
-        self, policy: OnnxPolicy, profile: RobotProfile, settings: ControllerSettings
+        self,
+        policy: OnnxPolicy,
+        profile: RobotProfile,
+        settings: ControllerSettings,
+        motion: str = "",
     ) -> None:
         meta = policy.metadata
         self._policy, self._settings, self._meta = policy, settings, meta
@@ -106,7 +119,7 @@ class PolicyController:
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
-        self._reference = AlignedReference(policy, bool(meta.motion_looped))
+        self._reference = MotionPlayer(policy, clips_for(policy, motion))
         self._history = ObservationHistory(meta)
         self._period = round(1e9 / meta.control_rate_hz)
         if meta.anchor_body_name not in (ANCHOR_BODY_NAME, BODY_NAMES[0]):
@@ -121,6 +134,7 @@ class PolicyController:
         self.missed_ticks = 0
         self._active = False
         self._last_state: RobotState | None = None
+        self._slewed = self._default
         self._begun = False
 
     @property
@@ -133,6 +147,41 @@ class PolicyController:
         """True if an observation term needs the pelvis' position or linear velocity."""
         fields = {f for n in self._meta.observation_names for f in OBSERVATION_TERMS[n].requires}
         return bool(fields & {"anchor_pos_w", "base_lin_vel"})
+
+    @property
+    def motions(self) -> tuple[str, ...]:
+        """Names of the clips that can be tracked."""
+        return self._reference.names
+
+    @property
+    def strange_motions(self) -> tuple[str, ...]:
+        """Those of them that the policy does not carry."""
+        return self._reference.strange_names
+
+    @property
+    def motion(self) -> str:
+        """Name of the clip that is tracked, or comes next."""
+        return self._reference.current
+
+    def switch(self, name: str) -> None:
+        """Go over to another clip: while tracking, blended from where the present one is.
+
+        In stand the robot moves to the new clip's first pose, in damping it is what comes next.
+
+        Raises:
+            G1MimicError: if there is no such clip, or the last switch is not over yet.
+        """
+        if self.mode is Mode.DAMPING:
+            self._reference.select(name)
+            return
+        state = self._require_state("switch")
+        if self.mode is Mode.STAND:
+            self._reference.select(name)
+            self._stand_from, self._stand_since = self._slewed.copy(), state.stamp
+            return
+        anchor_pos, anchor_quat = self._anchor(state)
+        seconds = self._settings.blend_time
+        self._reference.switch(name, self._step, anchor_pos, anchor_quat, seconds)
 
     def activate(self) -> None:
         """Clear a latched fault and begin, from damping, as ``start_mode`` says."""
@@ -162,6 +211,7 @@ class PolicyController:
         """
         state = self._require_state("stand")
         self.mode_state = self.mode_state.stand()
+        self._reference.rewind()
         self._stand_from, self._stand_since = state.joint_pos.copy(), state.stamp
         self._slewed = state.joint_pos.copy()
 
@@ -251,6 +301,7 @@ class PolicyController:
 
     def _run_policy(self, state: RobotState) -> None:
         reference = self._reference.frame(self._step)
+        graph = self._reference.graph_input(self._step)
         anchor_pos, anchor_quat = self._anchor(state)
         self._check_tilt(anchor_quat, reference)
         frame = build_observation(
@@ -268,12 +319,12 @@ class PolicyController:
                 ref_anchor_pos_w=reference.anchor_pos[None],
                 ref_anchor_quat_w=reference.anchor_quat[None],
                 default_joint_pos=self._default,
-                last_action=self._action[None],
+                last_action=(self._action + graph.previous_shift)[None],
             ),
         )[0]
         started = time.perf_counter()
         observation = self._history.push(frame)
-        action = self._policy.act(observation, self._reference.time_step(self._step))
+        action = self._policy.act(observation, graph.time_step) + graph.action_shift
         inference = time.perf_counter() - started
         self._action = action
         self._target = action_to_target(action, self._default, self._scale)
