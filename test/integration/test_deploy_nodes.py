@@ -353,13 +353,13 @@ def test_motions_are_switched_by_service(watcher: Watcher, balancing_policy: Pat
     choices = {"autostart": True, "odometry": True, "stand_time": 0.3, "blend_time": 0.5}
     with (
         running("mujoco_sim", **shared),
-        running("policy", **shared, **choices, motion="still,sway"),
+        running("policy", **shared, **choices, motion="still,wave"),
     ):
         watcher.wait_for(lambda: watcher.modes[-1:] == ["track"], "mode track")
         assert playing == ["still"]
-        answer = watcher.trigger("/policy/switch_to_sway")
-        assert answer.success and answer.message == "motion: sway"
-        watcher.wait_for(lambda: playing == ["still", "sway"], "motion sway")
+        answer = watcher.trigger("/policy/switch_to_wave")
+        assert answer.success and answer.message == "motion: wave"
+        watcher.wait_for(lambda: playing == ["still", "wave"], "motion wave")
         watcher.spin(1.0)  # many seconds of simulated time
         answer = watcher.trigger("/policy/switch_to_still")
         assert answer.success, answer

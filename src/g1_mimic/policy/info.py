@@ -28,10 +28,14 @@ def policy_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     def span(row: tuple[float, ...], unit: str) -> str:
         return f"{min(row):.4g} to {max(row):.4g} {unit}" if row else "not told"
 
+    clips = [
+        f"{clip.name} ({clip.first} to {clip.last}{', looped' if clip.looped else ''})"
+        for clip in meta.spans(policy.num_frames)
+    ]
     return {
         "file": os.fspath(path),
         "family": meta.family,
-        "motion": meta.motion_name or "not told",
+        "motion": (clips if len(clips) > 1 else meta.motion_name) or "not told",
         "frames": policy.num_frames,
         "duration_s": (policy.num_frames - 1) / meta.control_rate_hz,
         "looped": meta.motion_looped,
@@ -45,6 +49,7 @@ def policy_info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "robot_profile_hash": meta.robot_profile_hash or "not told",
         "stiffness": span(meta.joint_stiffness, "N·m/rad"),
         "damping": span(meta.joint_damping, "N·m·s/rad"),
+        "action_base": meta.action_base or "not told",
         "action_scale": span(meta.action_scale, "rad") if meta.action_scale else NO_SCALE,
         "torque_limit": span(meta.torque_limit, "N·m"),
         "velocity_limit": span(meta.velocity_limit, "rad/s"),
