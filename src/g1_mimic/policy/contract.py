@@ -113,7 +113,8 @@ class PolicyContract:
         """
         if self.family != OWN:
             raise G1MimicError(f"a policy of {self.family} is not written again")
-        return {key: _write(getattr(self, key)) for key in _READERS}
+        complete = replace(self, observation_history_lengths=self.history_lengths)
+        return {key: _write(getattr(complete, key)) for key in _READERS}
 
     @classmethod
     def from_onnx_props(cls, props: Mapping[str, str], **others: Any) -> PolicyContract:

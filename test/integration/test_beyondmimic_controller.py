@@ -1,0 +1,109 @@
+"""BeyondMimic's C++ controller can run our policy files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g1_mimic.files import share_dir
+from g1_mimic.nodes.sim_core import start_on_floor
+from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.model import build_model
+from g1_mimic.robot.names import ANCHOR_BODY_NAME
+from g1_mimic.robot.profile import load_profile
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+import motion_tracking_controller as theirs
+
+PROFILE = load_profile("g1_29dof")
+POLICIES = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
+# What BeyondMimic's exporter writes.
+KEYS = {"run_path", "joint_names", "joint_stiffness", "joint_damping", "default_joint_pos"}
+KEYS |= {"command_names", "observation_names", "observation_history_lengths", "action_scale"}
+KEYS |= {"anchor_body_name", "body_names"}
+OUTPUTS = ["actions", "joint_pos", "joint_vel", "body_pos_w", "body_quat_w"]
+OUTPUTS += ["body_lin_vel_w", "body_ang_vel_w"]
+
+
+@pytest.fixture(scope="module", params=POLICIES, ids=lambda path: path.stem)
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shipped policy with its metadata as they are written today."""
+    file = onnx.load(request.param)
+    del file.metadata_props[:]
+    props = OnnxPolicy.load(request.param).metadata.to_onnx_props()
+    onnx.helper.set_model_props(file, props)
+    path = tmp_path_factory.mktemp("policy") / request.param.name
+    onnx.save(file, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def contract() -> PolicyContract:
+    """Of a shipped policy."""
+    return OnnxPolicy.load(POLICIES[0]).metadata
+
+
+def test_it_reads_our_metadata(written: Path) -> None:
+    """All its keys are there, in its encoding, and to the last bit."""
+    file, contract = onnx.load(written), OnnxPolicy.load(written).metadata
+    assert {prop.key for prop in file.metadata_props} >= KEYS
+    assert [value.name for value in file.graph.output] == OUTPUTS
+    policy = theirs.MotionOnnxPolicy(written)
+    assert tuple(policy.joint_names) == contract.joint_names
+    assert tuple(policy.body_names) == contract.body_names
+    assert policy.histories == [1] * len(contract.observation_names)
+    for numbers, exact in (
+        (policy.stiffness, contract.joint_stiffness),
+        (policy.damping, contract.joint_damping),
+        (policy.default, contract.default_joint_pos),
+        (policy.scale, contract.action_scale),
+    ):
+        np.testing.assert_array_equal(numbers, exact)
+
+
+@given(numbers=st.lists(st.floats(1e-12, 1e12), min_size=29, max_size=29))
+def test_any_number_is_written_without_an_exponent(
+    contract: PolicyContract, numbers: list[float]
+) -> None:
+    """Plain decimal fractions with at least three decimals, like "%.3f", but exact."""
+    text = replace(contract, joint_stiffness=tuple(numbers)).to_onnx_props()["joint_stiffness"]
+    assert theirs.parse_numbers(text) == numbers
+    assert all(len(token.partition(".")[2]) >= 3 for token in text.split(","))
+
+
+def test_it_keeps_the_robot_up_with_our_policy(written: Path) -> None:
+    """Its loop around our file, tracks the clip."""
+    model = build_model(PROFILE, timestep=0.002, feet="capsules")
+    data, policy = mujoco.MjData(model), OnnxPolicy.load(written)
+    frame = policy.reference(0)
+    data.qpos[:] = start_on_floor(
+        PROFILE, frame.joint_pos, ANCHOR_BODY_NAME, frame.anchor_pos, frame.anchor_quat
+    )
+    mujoco.mj_forward(model, data)
+    controller = theirs.MotionTrackingController(written, model)
+    controller.activate(data)
+    errors = []
+    for step in range(min(policy.num_frames - 1, 500)):
+        mujoco.mj_forward(model, data)
+        data.ctrl[:] = controller.update(data)
+        mujoco.mj_step(model, data, nstep=10)
+        errors.append(np.abs(data.qpos[7:] - policy.reference(step + 1).joint_pos).mean())
+        assert data.body(ANCHOR_BODY_NAME).xpos[2] > 0.5, f"down after {step / 50.0} s"
+    assert np.mean(errors) < 0.15
+
+
+def test_it_refuses_terms_that_only_we_have(balancing_policy: Path) -> None:
+    """The stand-in is as strict as the controller: an unknown term is an error there."""
+    model: Any = build_model(PROFILE)
+    with pytest.raises(ValueError, match="unknown observation term joint_pos_error"):
+        theirs.MotionTrackingController(balancing_policy, model)
