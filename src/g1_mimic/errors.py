@@ -9,3 +9,7 @@ class G1MimicError(Exception):
     The message is one line: what is wrong, where, and what to do. Entry points (command line and
     nodes) print it and end with status 2; no traceback is shown.
     """
+
+
+class WriteError(G1MimicError):
+    """A file could not be written: the disk is full, or the folder is gone or not ours."""

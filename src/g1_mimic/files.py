@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import G1MimicError, WriteError
 
 PACKAGE = "g1_mimic"
 
@@ -22,7 +22,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     or the new content. If the block raises, ``path`` is untouched and the temporary file is gone.
 
     Raises:
-        G1MimicError: if the folder cannot be written to, or the disk is full.
+        WriteError: if the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
     try:
@@ -32,7 +32,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             dir=path.parent, prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}"
         )
     except OSError as error:
-        raise G1MimicError(f"cannot write {path}: {error.strerror}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror}") from error
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -45,7 +45,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        raise G1MimicError(f"cannot write {path}: {error.strerror or error}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

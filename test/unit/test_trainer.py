@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ from g1_mimic.files import share_dir
 from g1_mimic.learning.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
-    numbered,
     prune,
     save_checkpoint,
 )
@@ -322,37 +318,3 @@ def test_requests_run_between_steps(tmp_path: Path) -> None:
         trainer.stop()
         thread.join(60)
     assert not thread.is_alive()
-
-
-def test_a_killed_run_can_be_resumed(tmp_path: Path) -> None:
-    """After kill -9 in the middle of frequent checkpoints the run continues from a whole one."""
-    run = tmp_path / "run"
-    settings = [
-        f"--set={key}={value}"
-        for key, value in {
-            "log_interval_s": 1000, "env.threads": 1, "replay.capacity": 800,
-            "replay.batch_size": 32, "warmup_env_steps": 160, "checkpoint.interval_s": 0.02,
-            "learner.actor_hidden": "[16]", "learner.critic_hidden": "[16]",
-            "env.episode_length_s": 0.5, "evaluation.episodes": 4,
-        }.items()
-    ]  # fmt: skip
-    command = [
-        sys.executable, "-m", "g1_mimic.cli", "train", "--run-dir", str(run), "--num-envs", "8",
-        "--total-env-steps", "1000000", "--device", "cpu", *settings,
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 120
-        while len(numbered(run / "checkpoints")) < 2:
-            assert process.poll() is None, process.stderr.read().decode()  # type: ignore[union-attr]
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    trainer = open_trainer(TrainConfig(run_dir=str(run), resume=True))
-    start = trainer.env_steps
-    assert start > 0
-    trainer.config = trainer.config.model_copy(update={"total_env_steps": start + 80})
-    trainer.run()
-    assert trainer.env_steps == start + 80

@@ -11,6 +11,10 @@ from mujoco import rollout
 
 from g1_mimic.errors import G1MimicError
 
+MOST_SPEED = 1000.0
+"""A simulation with any faster velocity (m/s, rad/s) has broken down: a healthy robot stays below
+a tenth, and one such number would spoil the statistics that observations are normalised with."""
+
 
 class RolloutPhysics:
     """N robots, of one model or of one each, stepped by `mujoco.rollout` in C++ threads.
@@ -64,7 +68,7 @@ class RolloutPhysics:
         Returns:
             Boolean [N]: where the simulation broke down (non-finite or wildly large state). The
             state of those is that of before the step, or the model's initial one if that was not
-            finite either; the caller must reset them.
+            sound either; the caller must reset them.
         """
         steps = control.shape[1]
         if steps not in self._out:
@@ -87,10 +91,10 @@ class RolloutPhysics:
         # MuJoCo resets a diverged simulation by itself, which sets the clock back.
         expected = self._state[:, 0] + steps * self.model.opt.timestep
         broken = ~(np.abs(last[:, 0] - expected) < 0.5 * self.model.opt.timestep)
-        broken |= ~np.isfinite(last).all(1)
+        broken |= ~self._sound(last)
         if broken.any():
             last[broken] = np.where(
-                np.isfinite(self._state[broken]).all(1, keepdims=True),
+                self._sound(self._state[broken])[:, None],
                 self._state[broken],
                 np.concatenate([[0.0], self.model.qpos0, np.zeros(self.model.nv)]),
             )
@@ -99,6 +103,11 @@ class RolloutPhysics:
         self.sensordata[:] = sensordata[:, -1]
         self.substep_sensordata = sensordata
         return broken
+
+    def _sound(self, state: np.ndarray) -> np.ndarray:
+        """Return which states [N, 1 + nq + nv] are finite and not wildly fast [N] bool."""
+        slow = (np.abs(state[:, 1 + self.model.nq :]) <= MOST_SPEED).all(1)
+        return np.asarray(slow & np.isfinite(state).all(1))
 
     def close(self) -> None:
         """End the worker threads."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import G1MimicError, WriteError
 from g1_mimic.files import atomic_write
 
 PATTERN = "step_*.pt"
@@ -33,7 +33,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors, arrays, numbers, strings and containers of them) to ``path``.
 
     Raises:
-        G1MimicError: if the disk does not take it; an older file of the name is kept.
+        WriteError: if the disk does not take it; an older file of the name is kept.
     """
     try:
         # To a stream: its error tells of a full disk, that of torch's own writer does not.
@@ -42,7 +42,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except RuntimeError as error:
         hidden = error.__context__
         detail = hidden.strerror if isinstance(hidden, OSError) else error
-        raise G1MimicError(f"cannot write {path}: {detail}") from error
+        raise WriteError(f"cannot write {path}: {detail}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class LearnerConfig(Settings):
     """TD3 only: standard deviation of the target policy's noise (clipped at 2.5 of it)."""
 
 
+class NotFiniteError(ArithmeticError):
+    """A loss or gradient is not finite; the networks were left as they are."""
+
+
 class Learner:
     """Networks, optimisers and the update rule.
 
@@ -143,8 +147,10 @@ class Learner:
                 is to learn from other states than the critic, ``actor_obs`` [B', critic_size].
 
         Returns:
-            Metrics (0-dim tensors, no host synchronisation), and the magnitude of the TD error of
-            each sample [B].
+            Metrics (0-dim tensors), and the magnitude of the TD error of each sample [B].
+
+        Raises:
+            NotFiniteError: if there is no gradient to follow; what was not yet updated is left.
         """
         self.updates += 1
         metrics, errors = self._update_critic(batch)
@@ -165,6 +171,8 @@ class Learner:
                 next_action = self._noisy(
                     self.actor(next_policy_obs), config.target_noise, 2.5 * config.target_noise
                 )
+            if not shift.isfinite().all():  # it would have no place among the atoms
+                raise NotFiniteError("a reward or entropy is not finite")
             # The mixture of the two target distributions has the mean of their values.
             next_logits = self.target_critic(next_obs, next_action)
             target = self.critic.project(torch.softmax(next_logits, -1).mean(0), shift, discount)
@@ -172,10 +180,7 @@ class Learner:
         logits = self.critic(batch["obs"], batch["action"])
         cross_entropy = -(target * torch.log_softmax(logits, -1)).sum(-1).sum(0)
         loss = (batch["weights"] * cross_entropy).mean()
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.critic.parameters(), config.grad_clip)
-        self.critic_optimizer.step()
+        norm = self._descend(loss, self.critic, self.critic_optimizer)
         with torch.no_grad():
             for slow, fast in zip(
                 self.target_critic.layers.parameters(), self.critic.layers.parameters(), strict=True
@@ -191,6 +196,18 @@ class Learner:
         }
         return metrics, errors
 
+    def _descend(
+        self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Tensor:
+        """Follow the clipped gradient of ``loss``; return its norm before clipping."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.config.grad_clip)
+        if not norm.isfinite():
+            raise NotFiniteError(f"the gradient of {type(network).__name__} is not finite")
+        optimizer.step()
+        return norm
+
     def _update_actor(self, obs: Tensor) -> dict[str, Tensor]:
         config, policy_obs = self.config, obs[:, : self.policy_size]
         alpha = self.log_alpha.detach().exp()
@@ -204,10 +221,7 @@ class Learner:
         value = self.critic.value(self.critic(obs, action)).mean(0)
         self.critic.requires_grad_(True)
         loss = (alpha * log_prob - value).mean()
-        self.actor_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.actor.parameters(), config.grad_clip)
-        self.actor_optimizer.step()
+        norm = self._descend(loss, self.actor, self.actor_optimizer)
         entropy = -log_prob.detach().mean()
         if config.algorithm == "sac":
             alpha_loss = self.log_alpha.exp() * (entropy - self._target_entropy)

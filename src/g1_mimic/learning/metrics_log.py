@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+
+from g1_mimic.errors import WriteError
+
+_number = itertools.count(1)  # keeps the files of one process apart
 
 
 class RunningMeans:
@@ -31,7 +43,10 @@ class RunningMeans:
 
 
 class EventFiles:
-    """The event files of a run.
+    """The event files of a run, written in the calling thread.
+
+    After a failure the next event goes into a new file: what follows half a record in a file is
+    lost on readers.
 
     Args:
         folder: where they are; made if it is not there.
@@ -39,33 +54,71 @@ class EventFiles:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        self._folder = folder
+        self._void_from: int | None = step + 1
+        self._stream: IO[bytes] | None = None
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Write scalars."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+    def write(
+        self,
+        step: int,
+        values: dict[str, float],
+        histograms: dict[str, tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Write scalars and histograms, and let readers see them.
 
-    def histogram(self, step: int, name: str, edges: np.ndarray, shares: np.ndarray) -> None:
-        """Write a histogram that is binned already: edges [n + 1] and shares [n]."""
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        self._writer.add_histogram_raw(
-            name,
-            min=edges[0],
-            max=edges[-1],
-            num=1,
-            sum=(shares * middle).sum(),
-            sum_squares=(shares * middle**2).sum(),
-            bucket_limits=edges[1:].tolist(),
-            bucket_counts=shares.tolist(),
-            global_step=step,
-        )
+        Args:
+            step: environment steps.
+            values: scalars by name.
+            histograms: edges [n + 1] and shares [n] by name: they are binned already.
 
-    def flush(self) -> None:
-        """Let readers see what was written."""
-        self._writer.flush()
+        Raises:
+            WriteError: if the disk does not take it.
+        """
+        parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        parts += [Summary.Value(tag=name, histo=_histogram(*h)) for name, h in histograms.items()]
+        try:
+            stream = self._stream or self._open()
+            _append(stream, Event(step=step, summary=Summary(value=parts)))
+            stream.flush()
+        except OSError as error:
+            self.close()
+            reason = error.strerror or error
+            raise WriteError(f"cannot write into {self._folder}: {reason}") from error
 
     def close(self) -> None:
-        """Write what is left."""
-        self._writer.close()
+        """Close the file."""
+        if self._stream is not None:
+            with suppress(OSError):  # of what could not be written, which was told
+                self._stream.close()
+        self._stream = None
+
+    def _open(self) -> IO[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Readers take the files of a folder in the order of their names.
+        name = f"{time.time():.0f}.{socket.gethostname()}.{os.getpid()}.{next(_number):04d}"
+        self._stream = stream = (self._folder / f"events.out.tfevents.{name}").open("xb")
+        _append(stream, Event(file_version="brain.Event:2"))
+        if self._void_from is not None:
+            start = SessionLog(status=SessionLog.SessionStatus.START)
+            _append(stream, Event(step=self._void_from, session_log=start))
+            stream.flush()
+            self._void_from = None
+        return stream
+
+
+def _append(stream: IO[bytes], event: Event) -> None:
+    event.wall_time = time.time()
+    RecordWriter(stream).write(event.SerializeToString())
+
+
+def _histogram(edges: np.ndarray, shares: np.ndarray) -> HistogramProto:
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    return HistogramProto(
+        min=edges[0],
+        max=edges[-1],
+        num=1,
+        sum=(shares * middle).sum(),
+        sum_squares=(shares * middle**2).sum(),
+        bucket_limit=edges[1:].tolist(),
+        bucket=shares.tolist(),
+    )

@@ -16,6 +16,8 @@ class Progress:
     steps_per_s: float
     remaining_s: float
     metrics: dict[str, float]
+    faults: str = ""
+    """What went wrong and was contained."""
 
     def __str__(self) -> str:
         share = 100.0 * self.env_steps / self.total_env_steps
@@ -33,4 +35,6 @@ class Progress:
         if np.isfinite(self.remaining_s):
             minutes, seconds = divmod(round(self.remaining_s), 60)
             parts.append(f"{minutes}:{seconds:02d} left")
+        if self.faults:
+            parts.append(self.faults)
         return " | ".join(parts)

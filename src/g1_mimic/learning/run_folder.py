@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ POLICY_FILE = "policy.onnx"
 LATEST_POLICY_FILE = "policy_latest.onnx"
 """The policy of the newest evaluation."""
 CONFIG_FILE = "config.yaml"
+LOCK_FILE = ".lock"
+"""Held by the process that trains; its content is that process' number."""
 PHASES_FILE = "phases.npz"
 """Where in the clip episodes started and failed over the run (`PhaseHistory`)."""
 
@@ -34,14 +39,60 @@ class RunFolder:
         self.config = self.path / CONFIG_FILE
         self.phases = self.path / PHASES_FILE
         self.best = self.checkpoints / "best.pt"
+        self._lock: int | None = None
 
-    def create(self, config: dict[str, Any]) -> None:
+    def lock(self) -> None:
+        """Keep other processes from training in this folder until `unlock` or the process' end.
+
+        The folder is made if it is not there.
+
+        Raises:
+            G1MimicError: if another process has it, or the folder cannot be written to.
+        """
+        path = self.path / LOCK_FILE
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise G1MimicError(f"cannot make run folder {self.path}: {error.strerror}") from error
+        try:
+            # The kernel lets go of it when the process ends, however it ends.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise G1MimicError(f"cannot lock {path}: {error.strerror}") from error
+            raise G1MimicError(
+                f"{self.path} is being trained by another process ({holder or 'just starting'}): "
+                "stop that one first, or name another folder"
+            ) from None
+        with suppress(OSError):  # the number is only there to be shown
+            os.truncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Let others train in this folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        """Do not hold a folder that nobody works in."""
+        self.unlock()
+
+    def create(self, config: dict[str, Any], again: bool = False) -> None:
         """Make the folder and write the run's configuration and origin.
+
+        Args:
+            config: the run's settings.
+            again: begin a run anew that was killed before its first checkpoint.
 
         Raises:
             G1MimicError: if it already holds a run or cannot be made.
         """
-        if self.config.exists():
+        if self.config.exists() and not again:
             raise G1MimicError(
                 f"{self.path} already holds a run: continue it with resume, or name another folder"
             )

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.checkpoint import numbered
 from g1_mimic.learning.config import TrainConfig
-from g1_mimic.learning.run_folder import RunFolder, make_run_path, newest_run
+from g1_mimic.learning.run_folder import LOCK_FILE, RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.motion.library import parse_choices, whole_paths
 from g1_mimic.settings import merge, read_mapping, validate
@@ -38,7 +37,8 @@ def open_trainer(settings: TrainConfig) -> Trainer:
         try:
             return Trainer(settings, path)
         except BaseException:
-            with suppress(OSError):  # what is in it tells of what went wrong
+            with suppress(OSError):  # what else is in it tells of what went wrong
+                (path / LOCK_FILE).unlink()
                 path.rmdir()
             raise
     found = Path(settings.run_dir) if settings.run_dir else newest_run(settings.runs_root)
@@ -53,10 +53,6 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     changes = settings.model_dump(mode="json", exclude_unset=True)
     _require_same_files(stored, changes, found)
     config = validate(TrainConfig, merge(stored, changes), folder.config)
-    if not numbered(folder.checkpoints):
-        # Killed before its first checkpoint: the run begins again, in the same folder.
-        folder.config.unlink()
-        return Trainer(config, found)
     return Trainer(config, found, resume=True)
 
 

@@ -14,12 +14,18 @@ import numpy as np
 import torch
 
 from g1_mimic.envs.tracking_env import StepResult, TrackingEnv
-from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.checkpoint import newest_checkpoint, prune, save_checkpoint
+from g1_mimic.errors import G1MimicError, WriteError
+from g1_mimic.learning.checkpoint import (
+    newest_checkpoint,
+    numbered,
+    prune,
+    save_checkpoint,
+)
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.evaluation import Evaluation, evaluate
 from g1_mimic.learning.experiment import choose_device, resolve
-from g1_mimic.learning.learner import Learner
+from g1_mimic.learning.faults import Faults
+from g1_mimic.learning.learner import Learner, NotFiniteError
 from g1_mimic.learning.metrics_log import EventFiles, RunningMeans
 from g1_mimic.learning.nstep import gather_nstep
 from g1_mimic.learning.phase_history import PhaseHistory
@@ -43,15 +49,18 @@ class Trainer:
     Args:
         config: the settings.
         run_path: the run folder.
-        resume: continue from the newest checkpoint in the folder.
+        resume: continue from the newest checkpoint in the folder; a run that was killed before
+            its first one begins again.
 
     Raises:
-        G1MimicError: if a file or setting does not fit, or there is nothing to resume.
+        G1MimicError: if a file or setting does not fit, or another process trains in the folder.
     """
 
     def __init__(self, config: TrainConfig, run_path: str | Path, resume: bool = False) -> None:
         self.folder = RunFolder(run_path)
-        state = newest_checkpoint(self.folder.checkpoints) if resume else None
+        self.folder.lock()
+        found = resume and numbered(self.folder.checkpoints)
+        state = newest_checkpoint(self.folder.checkpoints) if found else None
         self.config, self.profile, motions, env_config = resolve(config)
         config = self.config
         torch.manual_seed(config.seed)
@@ -83,6 +92,7 @@ class Trainer:
         self.best_score = -np.inf
         self.priority_histogram = np.zeros(len(HISTOGRAM_EDGES) - 1)
         """`Replay.histogram` at the last log interval."""
+        self.faults = Faults()
         self.metrics: dict[str, float] = {}
         self.on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
         self.on_progress: Callable[[Progress], None] = lambda progress: None
@@ -97,7 +107,7 @@ class Trainer:
         self._evaluated_at = -1
         self._clock, self._cpu_clock = time.monotonic(), time.process_time()
         if state is None:
-            self.folder.create(self.config.model_dump(mode="json"))
+            self.folder.create(self.config.model_dump(mode="json"), again=resume)
             self._obs = self.env.reset()
         else:
             self._restore(state)
@@ -108,17 +118,11 @@ class Trainer:
         """Train until ``total_env_steps`` or `stop`, and return the last metrics.
 
         However it ends, a checkpoint is written; after a full run the policy is exported too.
+        Files that cannot be written in between do not end it: they are told of and tried again.
 
         Raises:
-            G1MimicError: if training diverges or a file cannot be written.
+            G1MimicError: if training diverges or what is left at its end cannot be written.
         """
-        try:
-            return self._run()
-        except OSError as error:  # of the event files
-            path, reason = self.folder.path, error.strerror or error
-            raise G1MimicError(f"cannot write into {path}: {reason}") from error
-
-    def _run(self) -> dict[str, float]:
         torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
         self._events = EventFiles(self.folder.events, self.env_steps)
         last_save = self._clock = time.monotonic()
@@ -140,17 +144,23 @@ class Trainer:
                     elif now - self._clock >= config.log_interval_s:
                         self._log()
                     if now - last_save >= config.checkpoint.interval_s:
-                        self.save()
+                        with self.faults.contained_write():
+                            self.save()
                         last_save = now
+            self.faults.forget()
             if not self._stop.is_set():
                 self.evaluate()
+            unwritten = self.faults.unwritten
             self._log()
             self.save()
+            if unwritten:
+                raise WriteError(unwritten)
         finally:
             self._serve_requests()
             self._events.close()
             self.env.close()
             self.eval_env.close()
+            self.folder.unlock()
         return dict(self.metrics)
 
     def _train_step(self, pool: ThreadPoolExecutor) -> None:
@@ -175,7 +185,13 @@ class Trainer:
         indices = batch["indices"]
         window = gather_nstep(self.buffer, indices, config.learner.n_step, config.learner.gamma)
         batch |= {name: window[name] for name in ("reward", "discount", "next_obs")}
-        metrics, errors = self.learner.update(batch)
+        try:
+            metrics, errors = self.learner.update(batch)
+        except NotFiniteError as error:
+            if self.faults.update(skipped=True):
+                raise self._diverged(str(error)) from error
+            return
+        self.faults.update(skipped=False)
         try:
             self.replay.learn_errors(indices, errors)
         except G1MimicError as error:
@@ -199,11 +215,7 @@ class Trainer:
         for i in np.flatnonzero(result.terminated | result.truncated):
             self._ended.append((self._returns[i], int(result.info["episode_length"][i])))
             self._returns[i] = 0.0
-        broken = int(result.info["broken"].sum())
-        if broken:
-            self.metrics["train/physics_faults"] = (
-                self.metrics.get("train/physics_faults", 0.0) + broken
-            )
+        self.faults.physics += int(result.info["broken"].sum())
 
     def _finite(self, actions: torch.Tensor) -> np.ndarray:
         result: np.ndarray = actions.cpu().numpy()
@@ -238,25 +250,29 @@ class Trainer:
         self.metrics["eval/score_averaged"] = results["averaged"].score
         self._evaluated_at = self.env_steps
         self.phases.add(self.env_steps, self.env.phase)
-        self.phases.write(self.folder.phases)
-        self._export(self.folder.latest_policy, candidates[chosen])
-        if evaluation.score > self.best_score:
-            self.best_score = evaluation.score
-            self._export(self.folder.policy, candidates[chosen])
-            save_checkpoint(
-                self.folder.best,
-                {
-                    "env_steps": self.env_steps,
-                    "score": self.best_score,
-                    "chosen": chosen,
-                    "learner": self.learner.state_dict(),
-                    "config": self.config.model_dump_json(),
-                },
-            )
+        with self.faults.contained_write():
+            self.phases.write(self.folder.phases)
+            self._export(self.folder.latest_policy, candidates[chosen])
+            if evaluation.score > self.best_score:
+                self._keep_best(candidates[chosen], chosen, evaluation.score)
         # The clocks of the training stand still.
         self._clock += time.monotonic() - start
         self._cpu_clock += time.process_time() - cpu_start
         return evaluation
+
+    def _keep_best(self, actor: Any, name: str, score: float) -> None:
+        self._export(self.folder.policy, actor)
+        save_checkpoint(
+            self.folder.best,
+            {
+                "env_steps": self.env_steps,
+                "score": score,
+                "chosen": name,
+                "learner": self.learner.state_dict(),
+                "config": self.config.model_dump_json(),
+            },
+        )
+        self.best_score = score
 
     def _export(self, path: Path, actor: Any) -> None:
         export_tracking_policy(
@@ -281,6 +297,7 @@ class Trainer:
             metrics["train/episode_s"] = float(lengths.mean() / CONTROL_RATE)
         metrics |= {f"replay/{k}": v for k, v in self.replay.metrics().items()}
         metrics |= {f"sampling/{k}": v for k, v in self.env.phase.metrics().items()}
+        metrics |= self.faults.metrics()
         elapsed = time.monotonic() - self._clock
         self.train_s += elapsed
         self.cpu_s += time.process_time() - self._cpu_clock
@@ -291,12 +308,13 @@ class Trainer:
         # An evaluation is one point of a curve; topics repeat it for those who come later.
         fresh = self._evaluated_at == self.env_steps
         new = {k: v for k, v in metrics.items() if fresh or not k.startswith("eval/")}
-        self._events.scalars(self.env_steps, new)
+        histograms = {}
         if self.buffer.get_sample_count():
-            shares = self.priority_histogram = self.replay.histogram()
-            name = "replay/priority_histogram"
-            self._events.histogram(self.env_steps, name, HISTOGRAM_EDGES, shares)
-        self._events.flush()
+            self.priority_histogram = self.replay.histogram()
+            shares = (HISTOGRAM_EDGES, self.priority_histogram)
+            histograms["replay/priority_histogram"] = shares
+        with self.faults.contained_write():
+            self._events.write(self.env_steps, new, histograms)
         self.on_metrics(self.env_steps, dict(metrics))
         left = config.total_env_steps - self.env_steps
         self.on_progress(
@@ -306,8 +324,10 @@ class Trainer:
                 rate,
                 max(left, 0) / rate if rate > 0 else float("inf"),
                 dict(metrics),
+                str(self.faults),
             )
         )
+        self.faults.forget()
         self._clock, self._cpu_clock = time.monotonic(), time.process_time()
         self._logged_steps = self.env_steps
 
@@ -333,6 +353,7 @@ class Trainer:
                 "env": self.env.state_dict(),
                 "phases": self.phases.state_dict(),
                 "returns": self._returns,
+                "faults": self.faults.state_dict(),
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
             },
@@ -352,6 +373,7 @@ class Trainer:
             self.env.load_state_dict(state["env"])
             self.phases.load_state_dict(state["phases"])
             self._returns = np.asarray(state["returns"]).copy()
+            self.faults = Faults(**state.get("faults", {}))
             torch.set_rng_state(state["torch_rng"])
             if state["cuda_rng"] and self.device.type == "cuda":
                 torch.cuda.set_rng_state_all(state["cuda_rng"])

@@ -101,9 +101,8 @@ class TrainerNode(Node):
             "steps_per_s": self._progress.steps_per_s,
             "remaining_s": self._progress.remaining_s,
         }
-        faults = self._progress.metrics.get("train/physics_faults", 0.0)
-        if faults:
-            return WARN, f"{faults:.0f} physics faults so far", figures
+        if self._progress.faults:
+            return WARN, self._progress.faults, figures
         return OK, "paused" if self._paused else "training", figures
 
     # -- in -------------------------------------------------------------------------------------
