@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from g1_mimic.learning.learner import Learner, LearnerConfig
-from g1_mimic.learning.networks import Actor, RunningNormalizer, TwinCritic
+from g1_mimic.learning.networks import Actor, CriticEnsemble, RunningNormalizer
 
 
 def test_normalizer_equals_the_statistics_of_all_data() -> None:
@@ -55,7 +55,7 @@ def test_log_probability_integrates_to_one() -> None:
 
 def test_projection_keeps_mass_and_mean() -> None:
     """Projected distributions sum to one, and their mean is r + γ·mean where nothing is cut."""
-    critic = TwinCritic(2, 1, (8,), 1.0, atoms=101, value_range=(-1.0, 10.0))
+    critic = CriticEnsemble(2, 1, (8,), 1.0, atoms=101, value_range=(-1.0, 10.0))
     torch.manual_seed(0)
     probabilities = torch.softmax(torch.randn(64, 101) * 3, -1)
     reward, discount = torch.rand(64) * 0.1, torch.full((64,), 0.9)
@@ -68,7 +68,7 @@ def test_projection_keeps_mass_and_mean() -> None:
 
 def test_projection_of_an_ended_episode_is_its_reward() -> None:
     """With discount 0 all mass is at the reward, and beyond the range at the range's end."""
-    critic = TwinCritic(2, 1, (8,), 1.0, atoms=111, value_range=(-1.0, 10.0))
+    critic = CriticEnsemble(2, 1, (8,), 1.0, atoms=111, value_range=(-1.0, 10.0))
     uniform = torch.full((3, 111), 1 / 111)
     target = critic.project(uniform, torch.tensor([0.0, -5.0, 50.0]), torch.zeros(3))
     mean = (target * critic.support).sum(1)
@@ -79,7 +79,7 @@ def test_projection_of_an_ended_episode_is_its_reward() -> None:
 def test_twin_critics_are_independent() -> None:
     """The ensemble computes two separate networks: each equals its own plain computation."""
     torch.manual_seed(0)
-    critic = TwinCritic(4, 2, (8, 6), 1.0, atoms=5, value_range=(0.0, 1.0))
+    critic = CriticEnsemble(4, 2, (8, 6), 1.0, atoms=5, value_range=(0.0, 1.0))
     obs, action = torch.randn(7, 4), torch.rand(7, 2)
     logits = critic(obs, action)
     x = torch.cat([obs, action], -1)

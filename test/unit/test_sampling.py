@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g1_mimic.learning.config import Sampling, TrainConfig
-from g1_mimic.learning.networks import TwinCritic
+from g1_mimic.learning.networks import CriticEnsemble
 from g1_mimic.learning.sampling import HISTOGRAM_EDGES, RecencyReplay, Replay, make_replay
 
 STRATEGIES = Sampling.__args__  # type: ignore[attr-defined]
@@ -112,7 +112,7 @@ def test_lap_and_recency_have_no_weights() -> None:
 
 def test_cross_entropy_is_linear_in_small_errors_and_bounded_in_large_ones() -> None:
     """Why LAP needs no Huber loss here: the gradient in the logits has Huber's shape."""
-    critic = TwinCritic(1, 1, (4,), 1.0, atoms=201, value_range=(-10.0, 10.0))
+    critic = CriticEnsemble(1, 1, (4,), 1.0, atoms=201, value_range=(-10.0, 10.0))
     logits = (-0.5 * (critic.support / 0.5).square())[None]  # a value of 0 ± 0.5
 
     def gradient(shift: float) -> float:

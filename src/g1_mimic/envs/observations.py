@@ -13,7 +13,15 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.robot.names import NUM_JOINTS
+from g1_mimic.robot.symmetry import (
+    JOINTS,
+    PSEUDOVECTOR,
+    ROTATION_6D,
+    SCALAR,
+    VECTOR,
+    Mirror,
+    joined,
+)
 from g1_mimic.rotations import (
     Array,
     array_module,
@@ -73,10 +81,16 @@ class ObservationInputs:
 class ObservationTerm:
     """One named part of an observation."""
 
-    size: int
+    mirror: Mirror
+    """What the term is where left and right are exchanged."""
     function: Callable[[ObservationInputs], Array]
     requires: tuple[str, ...] = ()
     """Optional fields of `ObservationInputs` that must be there."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return len(self.mirror.source)
 
 
 def _concatenate(parts: Sequence[Array]) -> Array:
@@ -108,25 +122,25 @@ def projected_gravity(inputs: ObservationInputs) -> Array:
 
 
 OBSERVATION_TERMS: dict[str, ObservationTerm] = {
-    "command": ObservationTerm(2 * NUM_JOINTS, command),
+    "command": ObservationTerm(joined(JOINTS, JOINTS), command),
     "motion_anchor_pos_b": ObservationTerm(
-        3, motion_anchor_pos_b, ("anchor_pos_w", "ref_anchor_pos_w")
+        VECTOR, motion_anchor_pos_b, ("anchor_pos_w", "ref_anchor_pos_w")
     ),
-    "motion_anchor_ori_b": ObservationTerm(6, motion_anchor_ori_b),
-    "base_lin_vel": ObservationTerm(3, lambda inputs: inputs.base_lin_vel, ("base_lin_vel",)),
-    "base_ang_vel": ObservationTerm(3, lambda inputs: inputs.base_ang_vel),
-    "projected_gravity": ObservationTerm(3, projected_gravity),
+    "motion_anchor_ori_b": ObservationTerm(ROTATION_6D, motion_anchor_ori_b),
+    "base_lin_vel": ObservationTerm(VECTOR, lambda inputs: inputs.base_lin_vel, ("base_lin_vel",)),
+    "base_ang_vel": ObservationTerm(PSEUDOVECTOR, lambda inputs: inputs.base_ang_vel),
+    "projected_gravity": ObservationTerm(VECTOR, projected_gravity),
     "joint_pos": ObservationTerm(
-        NUM_JOINTS, lambda inputs: inputs.joint_pos - inputs.default_joint_pos
+        JOINTS, lambda inputs: inputs.joint_pos - inputs.default_joint_pos
     ),
-    "joint_vel": ObservationTerm(NUM_JOINTS, lambda inputs: inputs.joint_vel),
+    "joint_vel": ObservationTerm(JOINTS, lambda inputs: inputs.joint_vel),
     "joint_pos_error": ObservationTerm(
-        NUM_JOINTS, lambda inputs: inputs.ref_joint_pos - inputs.joint_pos
+        JOINTS, lambda inputs: inputs.ref_joint_pos - inputs.joint_pos
     ),
     "anchor_height": ObservationTerm(
-        1, lambda inputs: inputs.anchor_pos_w[..., 2:3], ("anchor_pos_w",)
+        SCALAR, lambda inputs: inputs.anchor_pos_w[..., 2:3], ("anchor_pos_w",)
     ),
-    "actions": ObservationTerm(NUM_JOINTS, lambda inputs: inputs.last_action),
+    "actions": ObservationTerm(JOINTS, lambda inputs: inputs.last_action),
 }
 """All terms by name. `joint_pos_error` and `anchor_height` are ours, the rest BeyondMimic's."""
 
@@ -157,6 +171,17 @@ def term_slices(names: Sequence[str]) -> dict[str, slice]:
 def observation_size(names: Sequence[str]) -> int:
     """Return the width of the observation made of ``names``."""
     return max((part.stop for part in term_slices(names).values()), default=0)
+
+
+def observation_mirror(names: Sequence[str]) -> Mirror:
+    """Return how the observation made of ``names`` is mirrored.
+
+    It holds for robots whose default pose is its own mirror image.
+
+    Raises:
+        G1MimicError: for a name that is not a term, or one given twice.
+    """
+    return joined(*(OBSERVATION_TERMS[name].mirror for name in term_slices(names)))
 
 
 def build_observation(names: Sequence[str], inputs: ObservationInputs) -> Array:

@@ -165,6 +165,11 @@ class TrackingEnv:
             * np.arange(1, config.decimation + 1)[:, None]
         )
 
+    @property
+    def critic_terms(self) -> tuple[str, ...]:
+        """Names of the terms of the critic's observation; the policy's come first."""
+        return (*self.config.policy_observation, *self._privileged)
+
     # -- episodes -------------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None) -> Observations:

@@ -78,6 +78,8 @@ class TrainConfig(Settings):
     """Gradient steps per vector step of all environments."""
     sampling: Sampling = "per"
     """Which transitions are replayed: uniform, per, lap, per_critic or recency."""
+    mirror: bool = False
+    """Learn from every other sample as a mirror shows it: left and right are alike."""
     seed: int = Field(0, ge=0)
     device: str = "auto"
     """Device of the learner: auto, cpu, cuda or cuda:N."""

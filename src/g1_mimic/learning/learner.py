@@ -1,8 +1,8 @@
-"""The off-policy actor-critic learner: SAC or TD3 with twin distributional critics.
+"""The off-policy actor-critic learner: SAC or TD3 with distributional critics.
 
 What it combines: maximum-entropy actor-critic (Haarnoja et al. 2018) or its deterministic cousin
 (Fujimoto et al. 2018), categorical critics (Bellemare et al. 2017), the mean rather than the
-minimum of the two critics (as in FastTD3, Seo et al. 2025), n-step returns, a privileged critic,
+minimum of the critics (as in FastTD3, Seo et al. 2025), n-step returns, a privileged critic,
 prioritized replay with importance weights (Schaul et al. 2016), and an averaged actor.
 """
 
@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from g1_mimic.learning.networks import Actor, TwinCritic
+from g1_mimic.learning.networks import Actor, CriticEnsemble
 from g1_mimic.settings import LIVE, Settings
 
 
@@ -25,6 +25,8 @@ class LearnerConfig(Settings):
     algorithm: Literal["sac", "td3"] = "sac"
     actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
     critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    critics: int = Field(2, ge=1, le=10)
+    """Number of critics; their values are averaged."""
     learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
     final_learning_rate: float = Field(0.1, gt=0, le=1)
     """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
@@ -81,13 +83,14 @@ class Learner:
         self.policy_size = policy_size
         self.device = torch.device(device)
         self.actor = Actor(policy_size, action_size, config.actor_hidden, action_bound)
-        self.critic = TwinCritic(
+        self.critic = CriticEnsemble(
             critic_size,
             action_size,
             config.critic_hidden,
             action_bound,
             config.atoms,
             (config.value_min, config.value_max),
+            config.critics,
         )
         self.actor.to(self.device)
         self.critic.to(self.device)

@@ -1,4 +1,4 @@
-"""Actor, twin distributional critics and the observation normaliser."""
+"""Actor, distributional critics and the observation normaliser."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ class EnsembleNorm(nn.Module):
         return nn.functional.layer_norm(x, (self.size,)) * self.weight + self.bias
 
 
-class TwinCritic(nn.Module):
-    """Two categorical value distributions over fixed atoms (C51, Bellemare et al. 2017).
+class CriticEnsemble(nn.Module):
+    """Some categorical value distributions over fixed atoms (C51, Bellemare et al. 2017).
 
     Args:
         observation_size: width of the critic's observation.
@@ -144,9 +144,8 @@ class TwinCritic(nn.Module):
         bound: the action bound; actions are divided by it.
         atoms: number of atoms.
         value_range: the least and the greatest return that can be represented.
+        members: how many there are.
     """
-
-    members = 2
 
     def __init__(
         self,
@@ -156,9 +155,10 @@ class TwinCritic(nn.Module):
         bound: float,
         atoms: int,
         value_range: tuple[float, float],
+        members: int = 2,
     ) -> None:
         super().__init__()
-        self.bound = bound
+        self.bound, self.members = bound, members
         self.normalizer = RunningNormalizer(observation_size)
         sizes = [observation_size + action_size, *hidden]
         layers: list[nn.Module] = []
@@ -174,7 +174,7 @@ class TwinCritic(nn.Module):
         self.support: Tensor
 
     def forward(self, obs: Tensor, action: Tensor) -> Tensor:
-        """Return the logits [2, N, atoms]."""
+        """Return the logits [members, N, atoms]."""
         x = torch.cat([self.normalizer(obs), action / self.bound], -1)
         return self.layers(x.expand(self.members, *x.shape))
 

@@ -27,6 +27,7 @@ from g1_mimic.learning.experiment import choose_device, resolve
 from g1_mimic.learning.faults import Faults
 from g1_mimic.learning.learner import Learner, NotFiniteError
 from g1_mimic.learning.metrics_log import EventFiles, RunningMeans
+from g1_mimic.learning.mirror_augmentation import MirrorAugmentation
 from g1_mimic.learning.nstep import gather_nstep
 from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.progress import Progress
@@ -83,6 +84,9 @@ class Trainer:
         self.replay = make_replay(config, env_config.reward.scale, self.device)
         self.buffer = self.replay.buffer
         self.buffer.add_successor("next_obs", "obs", ("terminated", "truncated"))
+        self._mirror = None
+        if config.mirror:
+            self._mirror = MirrorAugmentation(self.env.critic_terms, self.profile, self.device)
         self.phases = PhaseHistory(self.env.phase.clips)
         self.env_steps = 0
         self.train_s = 0.0
@@ -185,6 +189,8 @@ class Trainer:
         indices = batch["indices"]
         window = gather_nstep(self.buffer, indices, config.learner.n_step, config.learner.gamma)
         batch |= {name: window[name] for name in ("reward", "discount", "next_obs")}
+        if self._mirror is not None:
+            self._mirror.apply(batch)
         try:
             metrics, errors = self.learner.update(batch)
         except NotFiniteError as error:
