@@ -16,7 +16,9 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.nodes.launching import (
     Arguments,
@@ -43,14 +45,19 @@ ARGUMENTS: Arguments = {
     "seed": (int, "Seed of start and sensor noise; empty: as in params_file (0)"),
     "viewer": (bool, "Show MuJoCo's viewer; empty: as in params_file (false)"),
     "report": (str, "Where to write the JSON report at the end; empty: none"),
+    "record": (str, "true: record all topics to recordings/DATE-TIME.mcap; or the MCAP file to "
+               "write; empty or false: none"),
 }  # fmt: skip
 RECEIVERS = {
     "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
-                   "viewer"),
+                   "viewer", "listeners"),
     "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
                "report"),
-}
+    "recorder": ("policy", "action_scale", "robot"),
+}  # fmt: skip
 """Which arguments each node takes."""
+ROBOT_NODES = ("mujoco_sim", "policy")
+"""The nodes that a launch cannot be without."""
 DEFAULT_PARAMETERS = "deploy_sim"
 PARTING_TIME = 3.0
 """Time that a node has to end by itself once the other one has, s."""
@@ -61,10 +68,12 @@ def nodes(context: LaunchContext) -> list[Any]:
     given = given_arguments(context, ARGUMENTS)
     if "policy" not in given:
         given["policy"] = str(default_policy(Path("runs")))
-    path = parameter_file(context, DEFAULT_PARAMETERS, RECEIVERS)
-    actions: list[Any] = []
+    path = parameter_file(context, DEFAULT_PARAMETERS, ROBOT_NODES)
+    actions = recorder(context, given)
+    # Time begins when the policy node and, if there is one, the recorder are there.
+    given["listeners"] = 1 + len(actions)
     ended = when_ended()
-    for name, arguments in RECEIVERS.items():
+    for name in ROBOT_NODES:
         # Name and namespace are given so that the arguments come after what the file says.
         node = Node(
             package="g1_mimic",
@@ -73,11 +82,31 @@ def nodes(context: LaunchContext) -> list[Any]:
             namespace="",
             output="both",
             emulate_tty=True,
-            parameters=[path, {key: given[key] for key in arguments if key in given}],
+            parameters=[path, {key: given[key] for key in RECEIVERS[name] if key in given}],
         )
         handler = OnProcessExit(target_action=node, on_exit=ended)
         actions += [RegisterEventHandler(handler), node]
     return actions
+
+
+def recorder(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
+    """Start the recorder if it is asked for; nobody else ends with it."""
+    record = LaunchConfiguration("record").perform(context).strip()
+    if record.lower() in ("", "false"):
+        return []
+    file = "" if record.lower() == "true" else record
+    parameters = {key: given[key] for key in RECEIVERS["recorder"] if key in given}
+    return [
+        Node(
+            package="g1_mimic",
+            executable="recorder",
+            name="recorder",
+            namespace="",
+            output="both",
+            emulate_tty=True,
+            parameters=[{**parameters, "file": ParameterValue(file, value_type=str)}],
+        )
+    ]
 
 
 def when_ended() -> Callable[[ProcessExited, LaunchContext], list[Any]]:
@@ -94,7 +123,7 @@ def when_ended() -> Callable[[ProcessExited, LaunchContext], list[Any]]:
         shutdown = EmitEvent(event=Shutdown(reason=f"{event.process_name} has ended"))
         if context.is_shutdown:
             return []
-        if len(ended) == len(RECEIVERS):
+        if len(ended) == len(ROBOT_NODES):
             return [shutdown]
         return [TimerAction(period=PARTING_TIME, actions=[shutdown])]
 

@@ -69,6 +69,7 @@ class MujocoSim(Node):
         settings = self._params.settings
         self._sim = make_simulator(settings)
         self._lockstep = settings.realtime_factor == 0.0
+        self._begun = False
         self._paused = False
         self._answered = False
         self._end_ns: int | None = None
@@ -109,7 +110,8 @@ class MujocoSim(Node):
         else:
             period = STATE_PERIOD_NS * 1e-9 / settings.realtime_factor
             self.create_timer(max(period, 1e-3), self._on_timer)
-        self._publish()
+        if self._has_begun():
+            self._publish()
 
     def close(self) -> None:
         """Make sure that the last state has arrived, and close the viewer."""
@@ -119,8 +121,18 @@ class MujocoSim(Node):
 
     # Time ---------------------------------------------------------------------------------------
 
+    def _has_begun(self) -> bool:
+        """True as soon as all that should hear every state are there."""
+        if not self._begun:
+            listeners = self.count_subscribers("joint_states")
+            self._begun = listeners >= self._params.settings.listeners
+            self._started_at = time.monotonic()
+        return self._begun
+
     def _on_timer(self) -> None:
         """Real time: advance by as many periods as are due."""
+        if not self._has_begun():
+            return
         now = time.monotonic()
         if self._paused:
             if now - self._sent_at >= _PAUSED_REPEAT:
@@ -139,6 +151,8 @@ class MujocoSim(Node):
 
     def _repeat(self) -> None:
         """Lock-step: send the state again, in case nobody was there yet, and watch the answers."""
+        if not self._has_begun():
+            return
         now = time.monotonic()
         if self._answered and not self._paused:
             waited = now - self._answered_at

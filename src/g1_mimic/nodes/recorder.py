@@ -1,0 +1,16 @@
+"""Executable ``recorder``: see ``recorder_node``."""
+
+from __future__ import annotations
+
+import sys
+
+from g1_mimic.nodes.entry import run_node
+
+
+def main() -> int:
+    """Run the node; return the exit status."""
+    return run_node("g1_mimic.nodes.recorder_node:RecorderNode")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

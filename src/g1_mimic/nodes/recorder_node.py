@@ -1,0 +1,269 @@
+"""Node ``recorder``: writes what goes over the topics into an MCAP file, as `ros2 bag record` does.
+
+It is a process of its own and takes messages as bytes, many at a time, so that the 500 Hz loop
+of the others is not disturbed.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from nav_msgs.msg import Odometry
+from pydantic import ConfigDict, Field
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+from rclpy.task import Future
+from sensor_msgs.msg import JointState
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics
+from g1_mimic.nodes.message_types import (
+    fitting_qos,
+    is_stamped,
+    message_class,
+    message_definition,
+    offered_qos,
+    type_hash,
+)
+from g1_mimic.nodes.messages import PELVIS_FRAME, WORLD_FRAME, JointReader, quaternion, vector3
+from g1_mimic.nodes.parameters import Parameters
+from g1_mimic.nodes.policy_file import DEFAULT_PROFILE, load_policy, profile_of
+from g1_mimic.recording.bag_writer import BagWriter, Topic
+from g1_mimic.recording.facts import recording_facts
+from g1_mimic.recording.log_times import LogTimes, Received, header_stamp
+from g1_mimic.recording.transforms import (
+    TF_FIELDS,
+    TF_KIND,
+    TransformsEncoder,
+    link_names,
+    link_transforms,
+)
+from g1_mimic.robot.profile import load_profile
+from g1_mimic.settings import Settings
+
+_DRAIN_PERIOD = 0.004
+"""Wall period in which messages are taken: two states in real time, s."""
+_DISCOVER_PERIOD = 0.1
+"""Wall period in which new topics are looked for, s."""
+_DEPTH = 4000
+"""Messages per topic that may wait: 8 s of states in real time."""
+_TF_PERIOD_NS = 20_000_000
+_TAKEN_AT_ONCE = 500
+"""Messages of one topic that are taken before the next topic has its turn."""
+_JOINT_STATES, _ODOM, _TF = "/joint_states", "/odom", "/tf"
+
+
+class RecorderSettings(Settings):
+    """Parameters of ``recorder``."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    file: str = ""
+    """MCAP file to write; empty: recordings/DATE-TIME.mcap in the working directory."""
+    topics: list[str] = Field(["*"], min_length=1)
+    """Names or patterns of the topics to record, with their leading slash."""
+    exclude: list[str] = Field(["/clock"], min_length=1)
+    """Names or patterns of topics to leave out; the log times are the simulation's anyway."""
+    policy: str = ""
+    """Policy file that is run, for the record; its limits go into the file."""
+    action_scale: str = ""
+    """As that of the policy node."""
+    robot: str = ""
+    """Robot profile (name or path) whose limits go into the file; empty: that of the policy."""
+    flush_period: float = Field(1.0, ge=0.05, le=60.0)
+    """Wall time after which messages are in the file for good, whatever happens, s."""
+
+
+class RecorderNode(Node):
+    """Records all topics that there are, whoever publishes them, until it is told to end.
+
+    Transforms are added as /tf where nobody publishes them (as on a machine without tf2_msgs).
+
+    Raises:
+        G1MimicError: for bad parameters, or if the file cannot be written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("recorder", automatically_declare_parameters_from_overrides=True)
+        self.finished: Any = Future()
+        self._settings = Parameters(self, RecorderSettings).settings
+        path = Path(self._settings.file or f"recordings/{datetime.now():%Y%m%d-%H%M%S}.mcap")
+        self._bag = BagWriter(path, self._facts())
+        self._times = LogTimes(_JOINT_STATES)
+        # No executor knows this node: one would hand out messages one by one. Its name stays
+        # hidden, also when the command line renames the recorder.
+        self._taps_node = rclpy.create_node(
+            "_recorder_taps", start_parameter_services=False, use_global_arguments=False
+        )
+        self._taps: dict[str, tuple[Subscription[Any], bool]] = {}
+        self._unknown: set[str] = set()
+        self._sequences: dict[tuple[str, bytes], int] = {}
+        self._lost = 0
+        self._problem = ""
+        self._closed = False
+        self._transforms = TransformsEncoder([(WORLD_FRAME, PELVIS_FRAME), *link_names()])
+        self._reader = JointReader("joint_states")
+        self._odom: bytes | None = None
+        self._next_tf: int | None = None
+        self._discover()
+        self.create_timer(_DRAIN_PERIOD, self._drain)
+        self.create_timer(_DISCOVER_PERIOD, self._discover)
+        self.create_timer(self._settings.flush_period, self._flush)
+        self._diagnostics = Diagnostics(self, self._status)
+        self.get_logger().info(f"recording to {path}")
+
+    def close(self) -> None:
+        """Take what is still there, and finish the file."""
+        if not self._problem:
+            # Messages under way when the others ended are worth a moment.
+            time.sleep(0.05)
+            self._drain()
+        self._closed = True
+        try:
+            self._write(self._times.release())
+            self._bag.close()
+            total = sum(self._bag.counts.values())
+            self.get_logger().info(f"{self._bag.path}: {total} messages, {self._lost} lost")
+        except G1MimicError as error:
+            self.get_logger().error(str(error))
+        self._taps_node.destroy_node()
+
+    def _facts(self) -> dict[str, str]:
+        settings = self._settings
+        profile = load_profile(settings.robot or DEFAULT_PROFILE)
+        motion = ""
+        if settings.policy:
+            policy = load_policy(settings.policy, settings.action_scale, settings.robot)
+            profile, motion = profile_of(policy, settings.robot), policy.metadata.motion_name
+        return recording_facts(settings.policy, motion, profile)
+
+    # Topics -------------------------------------------------------------------------------------
+
+    def _discover(self) -> None:
+        """Subscribe to topics that have come up, as their publishers offer them."""
+        for topic, kinds in self.get_topic_names_and_types():
+            if topic in self._taps or topic in self._unknown or not self._wanted(topic):
+                continue
+            endpoints = self.get_publishers_info_by_topic(topic)
+            if not endpoints:
+                continue
+            try:
+                kind = message_class(kinds[0])
+                self._bag.add_topic(
+                    Topic(
+                        topic,
+                        kinds[0],
+                        message_definition(kinds[0]),
+                        offered_qos(endpoints),
+                        type_hash(endpoints),
+                    )
+                )
+            except G1MimicError as error:
+                self._unknown.add(topic)
+                self.get_logger().warning(f"{topic} is not recorded: {error}")
+                continue
+            tap = self._taps_node.create_subscription(
+                kind, topic, lambda _: None, fitting_qos(endpoints, _DEPTH), raw=True
+            )
+            self._taps[topic] = tap, is_stamped(kind)
+
+    def _wanted(self, topic: str) -> bool:
+        settings = self._settings
+        return any(fnmatchcase(topic, pattern) for pattern in settings.topics) and not any(
+            fnmatchcase(topic, pattern) for pattern in settings.exclude
+        )
+
+    # Messages -----------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Take all messages that have arrived and write them."""
+        if self._problem or self._closed:
+            return
+        messages: list[Received] = []
+        for topic, (tap, stamped) in self._taps.items():
+            with tap.handle:
+                for _ in range(_TAKEN_AT_ONCE):
+                    taken: Any = tap.handle.take_message(tap.msg_type, True)
+                    if taken is None:
+                        break
+                    data, info = taken
+                    sent, received = info["source_timestamp"], info["received_timestamp"]
+                    messages.append(Received(topic, data, sent, received, stamped))
+                    self._count_lost(topic, info)
+        try:
+            self._write(self._times.order(messages))
+        except G1MimicError as error:
+            self._fail(error)
+
+    def _write(self, messages: Any) -> None:
+        for log_time, message in messages:
+            self._bag.write(message.topic, message.data, log_time, message.sent_ns)
+            if message.topic == _ODOM:
+                self._odom = message.data
+            elif message.topic == _JOINT_STATES:
+                self._add_transforms(message)
+
+    def _count_lost(self, topic: str, info: dict[str, Any]) -> None:
+        """Count the messages of a publisher that are missing between two others."""
+        number, gid = info.get("publication_sequence_number"), info.get("publisher_gid")
+        if number is None or gid is None:
+            return
+        key = topic, bytes(gid["data"])
+        before = self._sequences.get(key)
+        self._sequences[key] = number
+        if before is not None and number > before + 1:
+            self._lost += number - before - 1
+
+    def _add_transforms(self, state: Received) -> None:
+        """Write the transforms that belong to a state, at 50 Hz, unless somebody publishes them."""
+        stamp = header_stamp(state.data)
+        if _TF in self._taps or self._odom is None:
+            return
+        if self._next_tf is not None and self._next_tf - _TF_PERIOD_NS < stamp < self._next_tf:
+            return
+        self._next_tf = stamp + _TF_PERIOD_NS
+        if _TF not in self._bag.counts:
+            transform = message_definition("geometry_msgs/msg/TransformStamped", inner=True)
+            self._bag.add_topic(Topic(_TF, TF_KIND, TF_FIELDS + transform))
+        pose = deserialize_message(self._odom, Odometry).pose.pose
+        joints = self._reader.read(deserialize_message(state.data, JointState), "position")
+        pos, quat = link_transforms(joints)
+        data = self._transforms.encode(
+            stamp,
+            [vector3(pose.position), *pos],
+            [quaternion(pose.orientation), *quat],
+        )
+        self._bag.write(_TF, data, stamp, state.sent_ns)
+
+    def _flush(self) -> None:
+        if self._problem:
+            return
+        try:
+            self._bag.flush()
+        except G1MimicError as error:
+            self._fail(error)
+
+    def _fail(self, error: G1MimicError) -> None:
+        """Stop recording; the robot goes on."""
+        self._problem = str(error)
+        self.get_logger().error(f"{error}; recording has ended")
+        self._diagnostics.publish_on_change()
+
+    def _status(self) -> tuple[int, str, dict[str, object]]:
+        figures: dict[str, object] = {
+            "file": str(self._bag.path),
+            "topics": len(self._taps),
+            "messages": sum(self._bag.counts.values()),
+            "lost": self._lost,
+        }
+        if self._problem:
+            return ERROR, self._problem, figures
+        if self._lost:
+            return WARN, f"{self._lost} messages lost: this machine is too busy", figures
+        return OK, "recording", figures
