@@ -53,6 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
         motion.add_subparsers(title="commands", required=True, metavar="COMMAND")
     )
     _add_render(commands)
+    from g1_mimic.recording.commands import add_report
+
+    add_report(commands)
     _add_info(commands)
     return parser
 
