@@ -10,7 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from g1_mimic.recording.bag_reader import read_recording
 
 pytestmark = pytest.mark.launch
 
@@ -56,6 +59,22 @@ def test_a_lockstep_run_ends_by_itself_with_a_report(
     figures = json.loads(report.read_text())
     assert figures["policy"] == str(balancing_policy) and figures["seed"] == 3
     assert figures["duration"] == 2.0 and figures["survived_s"] == 2.0 and not figures["fell"]
+
+
+def test_a_lockstep_run_is_recorded_from_its_first_state_on(
+    balancing_policy: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """record:= starts a recorder that misses nothing: each state of the run, and its target."""
+    arguments = [f"policy:={balancing_policy}", "realtime_factor:=0", "duration:=1"]
+    done = launch([*arguments, "record:=run.mcap"], environment, tmp_path)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0 and text.count("process has finished cleanly") == 3, text
+    recording = read_recording(tmp_path / "run.mcap")
+    states = recording.joints["joint_states"].stamp
+    assert states[0] == 0 and (np.diff(states) == 2_000_000).all()
+    assert np.array_equal(recording.joints["joint_targets"].stamp, states[:-1])
+    assert [mode for _, mode in recording.modes] == ["stand", "track"]
+    assert recording.facts is not None and recording.facts.motion == "still"
 
 
 def test_the_newest_policy_of_the_runs_is_the_default(

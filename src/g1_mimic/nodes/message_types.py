@@ -87,10 +87,15 @@ def _read(name: str) -> str:
 
 
 def fitting_qos(endpoints: list[TopicEndpointInfo], depth: int) -> QoSProfile:
-    """Return the strictest quality of service that all publishers of a topic can meet."""
+    """Return the strictest quality of service that all publishers of a topic can meet.
+
+    Without a publisher yet: what an ordinary one offers.
+    """
     profiles = [endpoint.qos_profile for endpoint in endpoints]
     reliable = all(p.reliability == ReliabilityPolicy.RELIABLE for p in profiles)
-    latched = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in profiles)
+    latched = bool(profiles) and all(
+        p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in profiles
+    )
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,

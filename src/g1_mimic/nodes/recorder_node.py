@@ -19,6 +19,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rclpy.task import Future
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
 from g1_mimic.errors import G1MimicError
@@ -56,6 +57,8 @@ _DEPTH = 4000
 _TF_PERIOD_NS = 20_000_000
 _TAKEN_AT_ONCE = 500
 """Messages of one topic that are taken before the next topic has its turn."""
+_FORESEEN = {"/e_stop": "std_msgs/msg/Empty"}
+"""Topics whose publishers may be gone before they are discovered."""
 _JOINT_STATES, _ODOM, _TF = "/joint_states", "/odom", "/tf"
 
 
@@ -111,6 +114,8 @@ class RecorderNode(Node):
         self._reader = JointReader("joint_states")
         self._odom: bytes | None = None
         self._next_tf: int | None = None
+        for topic, kind in _FORESEEN.items():
+            self._tap(topic, kind, [])
         self._discover()
         self.create_timer(_DRAIN_PERIOD, self._drain)
         self.create_timer(_DISCOVER_PERIOD, self._discover)
@@ -150,28 +155,23 @@ class RecorderNode(Node):
         for topic, kinds in self.get_topic_names_and_types():
             if topic in self._taps or topic in self._unknown or not self._wanted(topic):
                 continue
-            endpoints = self.get_publishers_info_by_topic(topic)
-            if not endpoints:
-                continue
-            try:
-                kind = message_class(kinds[0])
-                self._bag.add_topic(
-                    Topic(
-                        topic,
-                        kinds[0],
-                        message_definition(kinds[0]),
-                        offered_qos(endpoints),
-                        type_hash(endpoints),
-                    )
-                )
-            except G1MimicError as error:
-                self._unknown.add(topic)
-                self.get_logger().warning(f"{topic} is not recorded: {error}")
-                continue
-            tap = self._taps_node.create_subscription(
-                kind, topic, lambda _: None, fitting_qos(endpoints, _DEPTH), raw=True
-            )
-            self._taps[topic] = tap, is_stamped(kind)
+            if endpoints := self.get_publishers_info_by_topic(topic):
+                self._tap(topic, kinds[0], endpoints)
+
+    def _tap(self, topic: str, kind: str, endpoints: list[TopicEndpointInfo]) -> None:
+        """Subscribe to one topic; of a type that is not installed, say so once."""
+        try:
+            python_class, definition = message_class(kind), message_definition(kind)
+            qos, known_hash = offered_qos(endpoints), type_hash(endpoints)
+            self._bag.add_topic(Topic(topic, kind, definition, qos, known_hash))
+        except G1MimicError as error:
+            self._unknown.add(topic)
+            self.get_logger().warning(f"{topic} is not recorded: {error}")
+            return
+        tap = self._taps_node.create_subscription(
+            python_class, topic, lambda _: None, fitting_qos(endpoints, _DEPTH), raw=True
+        )
+        self._taps[topic] = tap, is_stamped(python_class)
 
     def _wanted(self, topic: str) -> bool:
         settings = self._settings

@@ -81,7 +81,13 @@ def read_recording(path: str | Path) -> Recording:
     try:
         for record in _records(Path(path)):
             complete |= isinstance(record, Statistics)
-            collector.add(record)
+            try:
+                collector.add(record)
+            except G1MimicError:
+                raise
+            except Exception as error:  # the decoder has no exception of its own
+                detail = " ".join(str(error).split())
+                raise G1MimicError(f"{path}: a message cannot be decoded: {detail}") from error
     except OSError as error:
         raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
     joints = {topic: _series(rows) for topic, rows in collector.joints.items()}
