@@ -102,7 +102,7 @@ class RunFolder:
             raise G1MimicError(f"cannot make run folder {self.path}: {error.strerror}") from error
         origin = {
             "version": g1_mimic.__version__,
-            "git_revision": _git_revision(),
+            "git_revision": git_revision(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         text = yaml.safe_dump({"config": config, "origin": origin}, sort_keys=False)
@@ -140,7 +140,7 @@ def newest_run(root: str | Path) -> Path | None:
     return max(configs, key=lambda path: path.stat().st_mtime).parent
 
 
-def _git_revision() -> str:
+def git_revision() -> str:
     """Return the revision of the source checkout, or an empty string."""
     try:
         result = subprocess.run(

@@ -58,6 +58,7 @@ def compare(args: argparse.Namespace) -> int:
     from g1_mimic.learning.comparison.report import REPORT, to_markdown, write_report
     from g1_mimic.learning.comparison.runs import Comparison, Runner
     from g1_mimic.learning.config import load_train_config
+    from g1_mimic.learning.run_folder import git_revision
     from g1_mimic.learning.session import with_whole_paths
     from g1_mimic.settings import merge, parse_assignments
 
@@ -85,7 +86,7 @@ def compare(args: argparse.Namespace) -> int:
         "updates per step of all robots": base.updates_per_step,
         "arms": "; ".join(args.arms),
         "settings of all": " ".join(args.settings) or "the package's",
-        "version": f"g1_mimic {g1_mimic.__version__}, {platform.machine()}",
+        "version": f"g1_mimic {g1_mimic.__version__} {git_revision()}, {platform.machine()}",
     }
     findings = write_report(comparison.folder, comparison.results(), about, args.target)
     print(to_markdown(findings, about))
