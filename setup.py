@@ -66,6 +66,7 @@ setup(
             "mujoco_sim = g1_mimic.nodes.mujoco_sim:main",
             "policy = g1_mimic.nodes.policy:main",
             "recorder = g1_mimic.nodes.recorder:main",
+            "monitor = g1_mimic.nodes.monitor:main",
         ],
     },
 )

@@ -21,9 +21,11 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.nodes.launching import (
+    RECORDER_TAPS,
     Arguments,
     declare,
     given_arguments,
+    monitor,
     parameter_file,
     require_success,
 )
@@ -45,12 +47,14 @@ ARGUMENTS: Arguments = {
     "seed": (int, "Seed of start and sensor noise; empty: as in params_file (0)"),
     "viewer": (bool, "Show MuJoCo's viewer; empty: as in params_file (false)"),
     "report": (str, "Where to write the JSON report at the end; empty: none"),
+    "view": (bool, "Start the node monitor (tree of diagnostics, robot_description, markers, tf); "
+             "empty: true, but false with realtime_factor:=0"),
     "record": (str, "true: record all topics to recordings/DATE-TIME.mcap; or the MCAP file to "
                "write; empty or false: none"),
 }  # fmt: skip
 RECEIVERS = {
     "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
-                   "viewer", "listeners"),
+                   "viewer", "wait_for"),
     "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
                "report"),
     "recorder": ("policy", "action_scale", "robot"),
@@ -69,9 +73,10 @@ def nodes(context: LaunchContext) -> list[Any]:
     if "policy" not in given:
         given["policy"] = str(default_policy(Path("runs")))
     path = parameter_file(context, DEFAULT_PARAMETERS, ROBOT_NODES)
-    actions = recorder(context, given)
-    # Time begins when the policy node and, if there is one, the recorder are there.
-    given["listeners"] = 1 + len(actions)
+    recorders = recorder(context, given)
+    # Nobody misses the first states.
+    given["wait_for"] = ",".join(["policy", *([RECORDER_TAPS] if recorders else [])])
+    actions = [*recorders, *viewers(context, given)]
     ended = when_ended()
     for name in ROBOT_NODES:
         # Name and namespace are given so that the arguments come after what the file says.
@@ -107,6 +112,16 @@ def recorder(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
             parameters=[{**parameters, "file": ParameterValue(file, value_type=str)}],
         )
     ]
+
+
+def viewers(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
+    """Start what shows the robot and gathers diagnostics."""
+    view = given.get("view")
+    if view is None:
+        view = given.get("realtime_factor") != 0.0
+    if not view:
+        return []
+    return monitor(given.get("robot", ""))
 
 
 def when_ended() -> Callable[[ProcessExited, LaunchContext], list[Any]]:

@@ -14,6 +14,7 @@ from g1_mimic.nodes.launching import (
     declare,
     end_with,
     given_arguments,
+    monitor,
     parameter_file,
 )
 from launch import LaunchContext, LaunchDescription
@@ -53,7 +54,7 @@ def nodes(context: LaunchContext) -> list[Any]:
         parameters=parameters,
     )
     handler = OnProcessExit(target_action=trainer, on_exit=end_with)
-    return [RegisterEventHandler(handler), trainer]
+    return [RegisterEventHandler(handler), trainer, *monitor("", view=False)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -135,30 +135,32 @@ def test_live_parameters_change_and_others_do_not(make_node: MakeNode) -> None:
     assert parameters.settings.inner.gain == 0.5 and len(heard) == 1
 
 
-def test_diagnostics_tell_changes_on_both_topics(make_node: MakeNode) -> None:
-    """The aggregated topic carries the same status under the group's name."""
+def test_diagnostics_tell_changes_of_the_whole_and_of_parts(make_node: MakeNode) -> None:
+    """A status of the node and one of each part; what has not changed is not told again."""
     node = make_node()
-    told: dict[str, list[Any]] = {"diagnostics": [], "diagnostics_agg": []}
-    for topic, heard in told.items():
-        node.create_subscription(DiagnosticArray, topic, heard.append, 10)
+    told: list[Any] = []
+    node.create_subscription(DiagnosticArray, "diagnostics", told.append, 10)
     state = [OK, "fine"]
-    diagnostics = Diagnostics(node, lambda: (state[0], state[1], {"latency_ms": 0.25}))
+    diagnostics = Diagnostics(
+        node,
+        lambda: (OK, "well", {}),
+        {"timing": lambda: (state[0], state[1], {"latency_ms": 0.25})},
+    )
 
-    def heard_from(topic: str, count: int) -> list[Any]:
+    def heard(count: int) -> list[Any]:
         for _ in range(1000):
-            if len(told[topic]) >= count:
+            if len(told) >= count:
                 break
             rclpy.spin_once(node, timeout_sec=0.02)
-        return told[topic]
+        return told
 
     diagnostics.publish()
-    assert heard_from("diagnostics", 1)[0].status[0].message == "fine"
+    assert [s.name for s in heard(1)[0].status] == ["tested", "tested/timing"]
     diagnostics.publish_on_change()
     state[:] = [ERROR, "broken"]
     diagnostics.publish_on_change()
-    names = [status.name for status in heard_from("diagnostics_agg", 2)[-1].status]
-    assert names == ["/g1_mimic", "/g1_mimic/tested"]
-    last = told["diagnostics_agg"][-1].status[1]
+    whole, last = heard(2)[1].status
+    assert (whole.level, whole.message) == (b"\x00", "well")
     assert (last.level, last.message) == (b"\x02", "broken")
     assert (last.values[0].key, last.values[0].value) == ("latency_ms", "0.25")
 

@@ -168,7 +168,7 @@ def test_ctrl_c_ends_everything_with_status_0(
         if process.poll() is None:
             process.kill()
     assert process.returncode == 0, text
-    assert text.count("process has finished cleanly") == 2 and "Traceback" not in text, text
+    assert text.count("process has finished cleanly") == 3 and "Traceback" not in text, text
     assert json.loads(report.read_text())["duration"] == 0.0
 
 

@@ -62,7 +62,8 @@ def test_joints_have_the_profile_s_limits(read_back: mujoco.MjModel, profile: Ro
     assert np.allclose(read_back.jnt_range[:, 1], profile.position_upper)
     assert np.allclose(read_back.jnt_actfrcrange[:, 1], profile.torque_limit)
     limits = ElementTree.fromstring(robot_urdf(profile)).findall("joint/limit")
-    assert np.allclose([float(limit.attrib["velocity"]) for limit in limits], profile.velocity_limit)
+    velocities = [float(limit.attrib["velocity"]) for limit in limits]
+    assert np.allclose(velocities, profile.velocity_limit)
 
 
 def test_poses_are_those_of_the_model(

@@ -32,49 +32,60 @@ WARN: Level = 1
 ERROR: Level = 2
 
 
-class Diagnostics:
-    """One status of a node on ``diagnostics`` and ``diagnostics_agg``: at 1 Hz and on change.
+Reading = tuple[Level, str, Mapping[str, object]]
+"""Level, one-line message and figures of a status."""
 
-    rqt_robot_monitor reads the aggregated topic only, whose aggregator may not be installed, so
-    both are published; there the names form a tree with the group ``/g1_mimic``.
+
+class Diagnostics:
+    """The statuses of a node on ``diagnostics``: at 1 Hz and on change.
+
+    The node ``monitor`` makes the tree on ``diagnostics_agg`` of them.
 
     Args:
-        node: publishes.
-        read: returns level, one-line message and figures.
+        node: publishes; the status of the whole has its name.
+        read: tells the status of the whole.
+        parts: tell those of its parts, named ``NODE/PART``.
     """
 
     def __init__(
-        self, node: Node, read: Callable[[], tuple[Level, str, Mapping[str, object]]]
+        self,
+        node: Node,
+        read: Callable[[], Reading],
+        parts: Mapping[str, Callable[[], Reading]] | None = None,
     ) -> None:
-        self._node, self._read = node, read
-        self._last: tuple[Level, str] | None = None
-        self._plain = node.create_publisher(DiagnosticArray, "diagnostics", 10)
-        self._tree = node.create_publisher(DiagnosticArray, "diagnostics_agg", 10)
+        self._node = node
+        name = node.get_name()
+        self._readers = {name: read}
+        self._readers |= {f"{name}/{part}": reader for part, reader in (parts or {}).items()}
+        self._last: list[tuple[Level, str]] = []
+        self._out = node.create_publisher(DiagnosticArray, "diagnostics", 10)
         self._timer = node.create_timer(1.0, self.publish)
 
     def publish_on_change(self) -> None:
-        """Publish now if level or message differ from what was last told."""
-        if self._read()[:2] != self._last:
+        """Publish now if a level or message differs from what was last told."""
+        if [read()[:2] for read in self._readers.values()] != self._last:
             self.publish()
 
     def publish(self) -> None:
-        """Publish the status."""
-        level, message, figures = self._read()
-        self._last = (level, message)
-        values = [KeyValue(key=key, value=_text(value)) for key, value in figures.items()]
-        name = self._node.get_name()
-        status = DiagnosticStatus(
-            level=bytes([level]), name=name, message=message, hardware_id="g1", values=values
+        """Publish all statuses."""
+        readings = {name: read() for name, read in self._readers.items()}
+        self._last = [reading[:2] for reading in readings.values()]
+        array = DiagnosticArray(
+            status=[
+                DiagnosticStatus(
+                    level=bytes([level]),
+                    name=name,
+                    message=message,
+                    hardware_id="g1",
+                    values=[
+                        KeyValue(key=key, value=_text(value)) for key, value in figures.items()
+                    ],
+                )
+                for name, (level, message, figures) in readings.items()
+            ]
         )
-        array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
-        self._plain.publish(array)
-        group = DiagnosticStatus(
-            level=bytes([level]), name="/g1_mimic", message=message, hardware_id="g1"
-        )
-        status.name = f"/g1_mimic/{name}"
-        array.status = [group, status]
-        self._tree.publish(array)
+        self._out.publish(array)
 
 
 def _text(value: object) -> str:

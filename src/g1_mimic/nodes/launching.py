@@ -6,19 +6,24 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, EmitEvent
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.files import find_file
+from g1_mimic.files import find_file, share_dir
 from g1_mimic.settings import read_mapping, ros_parameters, ros_sections
 from launch import LaunchContext
 
 PARAMS_FILE = "params_file"
 """The argument that every launch file has beside its own."""
+
+RECORDER_TAPS = "_recorder"
+"""The node that listens for the recorder; hidden from lists."""
 
 Arguments = Mapping[str, tuple[type, str]]
 """Type and description of each argument; an empty value means: as the parameter file says."""
@@ -96,6 +101,51 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
     if len(failures) == len(nodes):
         raise failures[0]
     return str(path)
+
+
+def monitor(robot: Any, view: bool = True) -> list[Node]:
+    """Return the node ``monitor`` and, where ROS's robot_state_publisher is installed, that too.
+
+    Args:
+        robot: profile whose limits the robot's description has; empty: the default one.
+        view: show the robot; else there is the tree of diagnostics only.
+    """
+    parameters: dict[str, Any] = {"robot": robot} if robot else {}
+    others = []
+    if not view:
+        parameters["view_rate"] = 0.0
+    elif _is_installed("robot_state_publisher") and _is_installed("tf2_msgs"):
+        parameters["link_transforms"] = False
+        text = (share_dir() / "models" / "g1" / "g1.urdf").read_text(encoding="utf-8")
+        others.append(
+            Node(
+                package="robot_state_publisher",
+                executable="robot_state_publisher",
+                name="robot_state_publisher",
+                namespace="",
+                parameters=[{"robot_description": ParameterValue(text, value_type=str)}],
+                # The monitor describes the robot with the limits of its profile.
+                remappings=[("robot_description", "robot_state_publisher/robot_description")],
+            )
+        )
+    node = Node(
+        package="g1_mimic",
+        executable="monitor",
+        name="monitor",
+        namespace="",
+        output="both",
+        emulate_tty=True,
+        parameters=[parameters],
+    )
+    return [node, *others]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def require_success(event: ProcessExited, context: LaunchContext) -> None:

@@ -12,12 +12,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from nav_msgs.msg import Odometry
 from pydantic import ConfigDict, Field
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
@@ -35,6 +33,7 @@ from g1_mimic.nodes.message_types import (
 from g1_mimic.nodes.messages import PELVIS_FRAME, WORLD_FRAME, JointReader, quaternion, vector3
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import DEFAULT_PROFILE, load_policy, profile_of
+from g1_mimic.nodes.taps import Taps
 from g1_mimic.recording.bag_writer import BagWriter, Topic
 from g1_mimic.recording.facts import recording_facts
 from g1_mimic.recording.log_times import LogTimes, Received, header_stamp
@@ -71,8 +70,8 @@ class RecorderSettings(Settings):
     """MCAP file to write; empty: recordings/DATE-TIME.mcap in the working directory."""
     topics: list[str] = Field(["*"], min_length=1)
     """Names or patterns of the topics to record, with their leading slash."""
-    exclude: list[str] = Field(["/clock"], min_length=1)
-    """Names or patterns of topics to leave out; the log times are the simulation's anyway."""
+    exclude: list[str] = Field(["/clock", "/robot_markers"], min_length=1)
+    """Names or patterns of topics to leave out: by default what is in the others anyway."""
     policy: str = ""
     """Policy file that is run, for the record; its limits go into the file."""
     action_scale: str = ""
@@ -99,12 +98,8 @@ class RecorderNode(Node):
         path = Path(self._settings.file or f"recordings/{datetime.now():%Y%m%d-%H%M%S}.mcap")
         self._bag = BagWriter(path, self._facts())
         self._times = LogTimes(_JOINT_STATES)
-        # No executor knows this node: one would hand out messages one by one. Its name stays
-        # hidden, also when the command line renames the recorder.
-        self._taps_node = rclpy.create_node(
-            "_recorder_taps", start_parameter_services=False, use_global_arguments=False
-        )
-        self._taps: dict[str, tuple[Subscription[Any], bool]] = {}
+        self._taps = Taps("_recorder")
+        self._stamped: dict[str, bool] = {}
         self._unknown: set[str] = set()
         self._sequences: dict[tuple[str, bytes], int] = {}
         self._lost = 0
@@ -137,7 +132,7 @@ class RecorderNode(Node):
             self.get_logger().info(f"{self._bag.path}: {total} messages, {self._lost} lost")
         except G1MimicError as error:
             self.get_logger().error(str(error))
-        self._taps_node.destroy_node()
+        self._taps.close()
 
     def _facts(self) -> dict[str, str]:
         settings = self._settings
@@ -168,10 +163,8 @@ class RecorderNode(Node):
             self._unknown.add(topic)
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
-        tap = self._taps_node.create_subscription(
-            python_class, topic, lambda _: None, fitting_qos(endpoints, _DEPTH), raw=True
-        )
-        self._taps[topic] = tap, is_stamped(python_class)
+        self._taps.add(topic, python_class, fitting_qos(endpoints, _DEPTH))
+        self._stamped[topic] = is_stamped(python_class)
 
     def _wanted(self, topic: str) -> bool:
         settings = self._settings
@@ -186,16 +179,11 @@ class RecorderNode(Node):
         if self._problem or self._closed:
             return
         messages: list[Received] = []
-        for topic, (tap, stamped) in self._taps.items():
-            with tap.handle:
-                for _ in range(_TAKEN_AT_ONCE):
-                    taken: Any = tap.handle.take_message(tap.msg_type, True)
-                    if taken is None:
-                        break
-                    data, info = taken
-                    sent, received = info["source_timestamp"], info["received_timestamp"]
-                    messages.append(Received(topic, data, sent, received, stamped))
-                    self._count_lost(topic, info)
+        for topic, stamped in self._stamped.items():
+            for data, info in self._taps.take(topic, _TAKEN_AT_ONCE):
+                sent, received = info["source_timestamp"], info["received_timestamp"]
+                messages.append(Received(topic, data, sent, received, stamped))
+                self._count_lost(topic, info)
         try:
             self._write(self._times.order(messages))
         except G1MimicError as error:

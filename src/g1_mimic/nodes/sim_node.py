@@ -124,8 +124,10 @@ class MujocoSim(Node):
     def _has_begun(self) -> bool:
         """True as soon as all that should hear every state are there."""
         if not self._begun:
-            listeners = self.count_subscribers("joint_states")
-            self._begun = listeners >= self._params.settings.listeners
+            topic = self.resolve_topic_name("joint_states")
+            there = {end.node_name for end in self.get_subscriptions_info_by_topic(topic)}
+            wanted = self._params.settings.wait_for.split(",")
+            self._begun = there >= {name.strip() for name in wanted if name.strip()}
             self._started_at = time.monotonic()
         return self._begun
 

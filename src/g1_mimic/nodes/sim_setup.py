@@ -44,8 +44,8 @@ class SimSettings(Settings):
     """Physics steps per state (2 ms), each with its own PD torque."""
     watchdog_periods: int = Field(3, ge=1, le=100)
     """State periods (2 ms) without a fresh target after which the motors damp."""
-    listeners: int = Field(0, ge=0, le=100)
-    """Time begins when so many nodes listen to joint_states: a recorder, say, misses nothing."""
+    wait_for: str = ""
+    """Nodes, comma-separated, that must listen to joint_states before time begins."""
     answer_timeout: float = Field(10.0, gt=0.0)
     """Lock-step: wall time that an answer may take once there was one, s."""
     push_speed: float = Field(0.5, ge=0.0, le=5.0, json_schema_extra=LIVE)
