@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import re
 import shutil
 import signal
@@ -212,6 +213,7 @@ class Runner:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that Ctrl-C reaches it once, through `_children`
+            preexec_fn=_end_with_parent,
         )
         job = _Job(f"{arm.name} seed {seed}", folder, process, log)
         if known:
@@ -247,3 +249,10 @@ class Runner:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """Have Linux stop this process, with a checkpoint, when the one that started it is gone."""
+    with contextlib.suppress(OSError, AttributeError):
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
