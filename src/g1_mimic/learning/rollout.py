@@ -17,6 +17,7 @@ from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
+from g1_mimic.policy.batch import PolicyBatch
 from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import RobotProfile, load_profile
@@ -56,15 +57,29 @@ def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProf
 
 
 def make_policy_env(
-    policy: OnnxPolicy, robot: str | None, num_envs: int, config: dict[str, Any]
+    policy: OnnxPolicy,
+    robot: str | None,
+    num_envs: int,
+    config: dict[str, Any],
+    armature: float | None = None,
 ) -> TrackingEnv:
-    """Return an environment in which ``policy`` can act; ``config`` are keys of `EnvConfig`."""
+    """Return an environment in which ``policy`` can act.
+
+    Args:
+        policy: the policy.
+        robot: profile; None is the policy's.
+        num_envs: number of robots.
+        config: keys of `EnvConfig`.
+        armature: of every joint, kg·m²; None is the profile's.
+    """
     env_config = EnvConfig(
         policy_observation=tuple(policy.metadata.observation_names),
         action_base="default",  # from the outside every exported policy is
         **config,
     )
     profile = profile_of_policy(policy, robot)
+    if armature is not None:
+        profile = replace(profile, armature=np.full_like(profile.armature, armature))
     return TrackingEnv(motions_of_policy(policy), profile, env_config, num_envs)
 
 
@@ -77,11 +92,8 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
         steps.append(own.first + np.arange(unrolled.length) % period)
     time_step = np.concatenate(steps)
 
-    def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        times = time_step[frames]
-        return np.stack([policy.act(o, int(t)) for o, t in zip(obs, times, strict=True)])
-
-    return act
+    batch = PolicyBatch(policy)
+    return lambda obs, frames: batch.act(obs, time_step[frames])
 
 
 def evaluate_policy(

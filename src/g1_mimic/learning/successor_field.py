@@ -144,5 +144,3 @@ class SuccessorField:
             self._first = first
         numbers = torch.arange(self._first, self._next, device=device)
         self._finals[numbers % len(self._finals)] = finals
-
-

@@ -41,8 +41,8 @@ class ObservationLayout:
         self._low, self._high = np.concatenate(low), np.concatenate(high)
 
     def to_file(self, observation: np.ndarray) -> np.ndarray:
-        """Return the file's input [n] for an observation [n] with joints in our order, in SI."""
-        moved = observation[self._order]
+        """Return the file's input [..., n] for observations with joints in our order, in SI."""
+        moved = observation[..., self._order]
         result: np.ndarray = np.clip(moved, self._low, self._high) * self._scale
         return result
 

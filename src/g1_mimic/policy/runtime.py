@@ -61,6 +61,8 @@ class OnnxPolicy:
     """Width n of the observation."""
     num_frames: int
     """T: ``time_step`` runs from 0 to T - 1."""
+    path: Path
+    """The file."""
 
     def __init__(self, session: ort.InferenceSession, contract: PolicyContract) -> None:
         self._session = session
@@ -99,11 +101,14 @@ class OnnxPolicy:
             G1MimicError: one line that names the file and what is wrong with it.
         """
         session, contract = open_policy(path, profile)
+        path = Path(path)
         effort: list[float] = []
         if action_scale == "effort":
             effort = (profile or default_profile()).action_scale_nm.tolist()
         with naming(path):
-            return cls(session, contract.with_action_scale(action_scale, effort))
+            policy = cls(session, contract.with_action_scale(action_scale, effort))
+        policy.path = path
+        return policy
 
     def reference(self, time_step: int) -> PolicyReference:
         """Return a frame of the motion; beyond the ends, the first or the last one."""
@@ -126,16 +131,32 @@ class OnnxPolicy:
             raise G1MimicError(
                 f"the policy takes {self.observation_size} observations, got shape {obs.shape}"
             )
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-            self._obs[0] = self._layout.to_file(obs)
-        # Clipping would hide an infinite observation.
-        if not (np.isfinite(obs).all() and np.isfinite(self._obs).all()):
-            raise NonFiniteError("an observation is not finite")
+        self._obs[0] = self.network_input(obs)
         self._time_step[0, 0] = min(max(int(time_step), 0), self.num_frames - 1)
-        action = self._run(["actions"])[0][0].astype(np.float64)
-        if not np.isfinite(action).all():
-            raise NonFiniteError(f"the policy's action at frame {time_step} is not finite")
-        result: np.ndarray = action[self._from_file]
+        return self.robot_action(self._run(["actions"])[0][0], f"at frame {time_step}")
+
+    def network_input(self, obs: np.ndarray) -> np.ndarray:
+        """Return what the network takes [..., n], float32, for observations [..., n].
+
+        Raises:
+            NonFiniteError: if one holds NaN or infinity.
+        """
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            result = self._layout.to_file(obs).astype(np.float32)
+        # Clipping would hide an infinite observation.
+        if not (np.isfinite(obs).all() and np.isfinite(result).all()):
+            raise NonFiniteError("an observation is not finite")
+        return result
+
+    def robot_action(self, actions: np.ndarray, where: str) -> np.ndarray:
+        """Return raw actions [..., 29], float64, in our order, from those of the network.
+
+        Raises:
+            NonFiniteError: if one holds NaN or infinity; ``where`` says of which it is.
+        """
+        if not np.isfinite(actions).all():
+            raise NonFiniteError(f"the policy's action {where} is not finite")
+        result: np.ndarray = actions[..., self._from_file].astype(np.float64)
         return result
 
     def _run(self, outputs: list[str]) -> list[np.ndarray]:
