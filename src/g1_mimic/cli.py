@@ -39,13 +39,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=g1_mimic.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_evaluate(commands)
-    _add_plot(commands)
-    _add_export(commands)
+    from g1_mimic.learning.assessment import commands as evaluation_commands
     from g1_mimic.learning.comparison import commands as comparison_commands
     from g1_mimic.motion import commands as motion_commands
 
+    _add_train(commands)
+    evaluation_commands.add_parser(commands)
+    _add_plot(commands)
+    _add_export(commands)
     comparison_commands.add_parser(commands)
 
     motion = commands.add_parser("motion", help="inspect, show, convert and make motion clips")
@@ -134,46 +135,7 @@ def _train(args: argparse.Namespace) -> None:
         print(f"policy: {trainer.folder.policy}")
 
 
-# -- evaluate, plot, export, info -----------------------------------------------------------------
-
-
-def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser(
-        "evaluate",
-        help="run many episodes of a policy and print how well it tracks",
-        description="Episodes start from frames spread evenly over the clip; a looped clip runs "
-        "for --seconds, others to their end.",
-    )
-    parser.add_argument("policy", help="an ONNX file, or a run folder (its best policy)")
-    parser.add_argument("--robot", help="robot profile (default: the policy's)")
-    parser.add_argument("--episodes", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=10.0, help="longest episode")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noise", type=float, default=0.25, help="scale of the start noise")
-    parser.add_argument("--feet", choices=["spheres", "capsules"], default="spheres")
-    parser.add_argument("--self-collision", action="store_true")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.set_defaults(run=_evaluate)
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    from g1_mimic.learning.rollout import evaluate_policy
-    from g1_mimic.policy.locate import find_policy
-
-    result = evaluate_policy(
-        find_policy(args.policy),
-        robot=args.robot,
-        episodes=args.episodes,
-        seconds=args.seconds,
-        seed=args.seed,
-        noise=args.noise,
-        feet=args.feet,
-        self_collision=args.self_collision,
-    )
-    if args.json:
-        print(json.dumps(result.as_dict(), indent=2))
-    else:
-        _print_table("evaluation", result.as_dict())
+# -- plot, export, info -----------------------------------------------------------------
 
 
 def _add_plot(commands: Any) -> None:
@@ -226,12 +188,13 @@ def _add_info(commands: Any) -> None:
 def _info(args: argparse.Namespace) -> None:
     from g1_mimic.policy.info import policy_info
     from g1_mimic.policy.locate import find_policy
+    from g1_mimic.terminal import print_table
 
     info = policy_info(find_policy(args.policy))
     if args.json:
         print(json.dumps(info, indent=2))
     else:
-        _print_table(args.policy, info)
+        print_table(args.policy, info)
 
 
 # -- render ---------------------------------------------------------------------------------------
@@ -254,26 +217,6 @@ def _render(args: argparse.Namespace) -> None:
     from g1_mimic.learning.rollout import render_source
 
     print(render_source(args.source, Path(args.output), args.seconds, args.seed))
-
-
-def _print_table(title: str, values: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, show_header=False)
-    for name, value in values.items():
-        if isinstance(value, list | tuple) and len(value) > 8:
-            text = f"{len(value)} values: {', '.join(_short(v) for v in value[:4])}, …"
-        elif isinstance(value, list | tuple):
-            text = ", ".join(_short(v) for v in value)
-        else:
-            text = _short(value)
-        table.add_row(name, text)
-    Console().print(table)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ h1 { font-size: 1.5em; margin: 0 0 .3em; } h2 { font-size: 1.15em; margin: 1.8em
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .18em .8em .18em 0; text-align: left; border-bottom: 1px solid #e4e6ea; }
 th { font-weight: 600; color: #555c66; } td.number, th.number { text-align: right; }
-img { max-width: 100%; height: auto; }
+img, video { max-width: 100%; height: auto; }
 """
 
 
@@ -71,5 +71,19 @@ def html_figure(figure: Figure, description: str) -> str:
     """Return a figure as a picture inside the page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return html_picture(buffer.getvalue(), description)
+
+
+def html_picture(png: bytes, description: str) -> str:
+    """Return a picture inside the page."""
+    data = base64.b64encode(png).decode()
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{data}">'
+
+
+def html_film(mp4: bytes, description: str) -> str:
+    """Return a film inside the page, which plays by itself over and over."""
+    data = base64.b64encode(mp4).decode()
+    return (
+        f'<video title="{escape(description)}" autoplay loop muted controls '
+        f'src="data:video/mp4;base64,{data}"></video>'
+    )
