@@ -137,8 +137,9 @@ def pair(
 def lockstep(policy: Path, report: Path, **parameters: Any) -> dict[str, Any]:
     """Run both nodes in lock-step to their end and return the report."""
     shared = {"policy": policy, "realtime_factor": 0.0, "duration": 2.0, "seed": 5}
+    noise = {"randomisation.preset": "none", "randomisation.joint_pos_noise": 0.002}
     with (
-        running("mujoco_sim", **shared, start_noise=0.02, sensor_noise=0.2) as sim,
+        running("mujoco_sim", **shared, start_noise=0.02, **noise) as sim,
         running(
             "policy",
             **{"autostart": True, "odometry": True, "stand_time": 0.3, "report": report},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from g1_mimic.control.pd_target import torque_range
+from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.nodes.sim_core import MotorTarget, Simulator, start_on_floor
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
@@ -130,7 +133,7 @@ def test_the_state_is_in_the_frames_of_the_robot(sim: Simulator) -> None:
     sim.data.qpos[3:7] = yaw
     sim.data.qvel[:3] = [0.0, 1.0, 0.0]
     sim.data.qvel[3:6] = [0.1, 0.2, 0.3]
-    state = sim.state()
+    state = sim.true_state()
     assert state.base_lin_vel is not None
     np.testing.assert_allclose(state.base_lin_vel, [1.0, 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(state.base_ang_vel, [0.1, 0.2, 0.3])
@@ -177,10 +180,139 @@ def test_the_default_pose_stands_on_the_floor() -> None:
 
 def test_noise_follows_the_seed_and_its_scale() -> None:
     """Start and sensor noise stay inside their bounds and repeat with the seed."""
+    noise = Randomisation(joint_pos_noise=0.01)
     states = [
-        Simulator(PROFILE, seed=seed, start_noise=0.05, sensor_noise=1.0).state()
+        Simulator(PROFILE, seed=seed, start_noise=0.05, randomisation=noise).state()
         for seed in (3, 3, 4)
     ]
     np.testing.assert_array_equal(states[0].joint_pos, states[1].joint_pos)
     assert np.abs(states[0].joint_pos - states[2].joint_pos).max() > 1e-3
     assert np.abs(states[0].joint_pos - PROFILE.default_position).max() <= 0.06 + 1e-12
+
+
+def fall(seed: int, **choices: Any) -> tuple[np.ndarray, list[int]]:
+    """Let a robot stand by PD alone for a second; what was measured, and which states were lost."""
+    sim = Simulator(PROFILE, seed=seed, **choices)
+    sim.set_target(HOLD)
+    sim.release()
+    seen, lost = [], []
+    for k in range(500):
+        sim.step()
+        lost += [k] if sim.lost else []
+        sim.set_target(HOLD)
+        state = sim.state()
+        seen.append(np.concatenate([state.joint_pos, state.joint_vel, state.base_quat]))
+    return np.array(seen), lost
+
+
+def test_a_seed_gives_the_same_robot_sensors_and_pushes_again() -> None:
+    """With everything randomised, two simulators of one seed do the same to the bit."""
+    everything = Randomisation(
+        preset="asap", restitution=(0.0, 0.5), encoder_bias=(-0.02, 0.02),
+        push_interval_s=(0.1, 0.3),
+    )  # fmt: skip
+    choices = {"randomisation": everything, "state_dropout": 0.1, "start_noise": 0.02}
+    first, same, other = (fall(seed, **choices) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first[0], same[0])
+    assert first[1] == same[1] != other[1]
+    assert np.abs(first[0] - other[0]).max() > 1e-2
+
+
+def test_a_reset_draws_another_robot_or_the_same() -> None:
+    """Each start is another robot, unless robots are to stay what they are."""
+    for every_episode in (True, False):
+        ranges = Randomisation(preset="asap", every_episode=every_episode)
+        sim = Simulator(PROFILE, randomisation=ranges)
+        before = sim.model.body_mass.copy()
+        sim.reset()
+        assert (sim.model.body_mass == before).all() == (not every_episode)
+
+
+def test_late_states_are_old_ones_with_new_stamps() -> None:
+    """With a delay of 3 periods the sensors say what was true 6 ms before."""
+    late, fresh = Simulator(PROFILE, state_delay=0.006), Simulator(PROFILE)
+    states = []
+    for _ in range(10):
+        states.append(fresh.state())
+        if len(states) > 3:
+            np.testing.assert_array_equal(late.state().joint_pos, states[-4].joint_pos)
+            np.testing.assert_array_equal(late.state().base_lin_vel, states[-4].base_lin_vel)
+            assert late.state().stamp == fresh.state().stamp
+        for sim in (late, fresh):
+            sim.set_target(HOLD)
+            sim.step()
+    assert (states[-1].joint_vel != states[-4].joint_vel).all()
+
+
+def test_states_are_lost_at_the_given_rate() -> None:
+    """A fifth of the states are lost, by seed."""
+    lost = fall(0, state_dropout=0.2)[1]
+    assert 60 < len(lost) < 140
+    assert fall(0)[1] == []
+
+
+def test_motors_answer_late_with_an_action_delay() -> None:
+    """With 6 ms from state to motor the third step is the first one with the new target."""
+    sim = Simulator(PROFILE, randomisation=Randomisation(action_delay_s=(0.006, 0.006)))
+    torque = []
+    for _ in range(6):
+        sim.set_target(HOLD)
+        sim.step()
+        torque.append(not sim.damped)
+    assert torque == [False, False, False, True, True, True]
+    sim.e_stop()
+    sim.step()
+    assert sim.damped
+
+
+def test_motors_go_by_their_own_encoders() -> None:
+    """The motor holds the measured angle at the target: the true one is off by the bias."""
+    sim = Simulator(PROFILE, randomisation=Randomisation(encoder_bias=(0.02, 0.02)))
+    np.testing.assert_allclose(sim.state().joint_pos, PROFILE.default_position + 0.02)
+    sim.set_target(HOLD)
+    sim.step()
+    np.testing.assert_allclose(sim.joint_torque(), -0.02 * PROFILE.stiffness, rtol=1e-6)
+
+
+def test_joints_have_the_profiles_friction() -> None:
+    """Friction of motors and gears is in the model, times a factor."""
+    for factor in (0.0, 1.0, 0.5):
+        model = Simulator(PROFILE, joint_friction=factor).model
+        np.testing.assert_allclose(model.dof_frictionloss[6:], factor * PROFILE.friction)
+        np.testing.assert_allclose(model.dof_damping[6:], factor * PROFILE.viscous_friction)
+
+
+def test_pushes_begin_with_the_release() -> None:
+    """A robot in its hoist is not pushed; a released one is, when the interval is over."""
+    ranges = Randomisation(push_interval_s=(0.1, 0.1), push_velocity=(1.0, 1.0, 0, 0, 0, 0))
+    sim = Simulator(PROFILE, randomisation=ranges)
+    for _ in range(100):
+        sim.step()
+    sim.data.qvel[:] = 0.0
+    sim.release()
+    speeds = []
+    for _ in range(60):
+        sim.set_target(HOLD)
+        sim.step()
+        speeds.append(np.linalg.norm(sim.data.qvel[:2]))
+    assert max(speeds[:50]) < 0.05 < 0.2 < speeds[50]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    arrays(np.float64, 29, elements=st.floats(-10, 10)),
+    arrays(np.float64, 29, elements=st.floats(-60, 60)),
+)
+def test_no_motor_leaves_the_torque_speed_line(
+    sim: Simulator, position: np.ndarray, speed: np.ndarray
+) -> None:
+    """At whatever speed the joints turn, the motors give what the line allows."""
+    sim.reset()
+    sim.data.qvel[6:] = speed
+    sim.set_target(dataclasses.replace(HOLD, position=position))
+    sim.step()
+    least, most = torque_range(
+        speed, PROFILE.torque_limit, PROFILE.saturation_torque, PROFILE.no_load_speed
+    )
+    torque = sim.joint_torque()
+    assert (torque >= least - 1e-9).all() and (torque <= most + 1e-9).all()

@@ -49,6 +49,12 @@ NOISES = (
 """The ranges of `SensorNoise`, in its order."""
 
 
+def has_sensor_errors(ranges: Randomisation) -> bool:
+    """Whether sensors say anything but the truth (of resolved ranges)."""
+    biases = (ranges.encoder_bias, ranges.default_pose, ranges.gyro_bias)
+    return any(map(any, biases)) or any(getattr(ranges, name) for name in NOISES)
+
+
 def draw_noise(
     ranges: Randomisation, rng: np.random.Generator, batch: tuple[int, ...] = ()
 ) -> SensorNoise:
@@ -136,8 +142,7 @@ class RandomisedRobots:
             self.models = [copy.copy(model) for _ in range(num_envs)]
             self._scratch = mujoco.MjData(model)
         self._pushes = any(r.push_velocity)
-        self._biased = any(any(pair) for pair in (r.encoder_bias, r.default_pose, r.gyro_bias))
-        self._noisy = any(getattr(r, name) for name in NOISES)
+        self._false = has_sensor_errors(r)
         self._steps_back = -(-self._delay_steps(np.array(r.action_delay_s[1])) // decimation)
         self._history = np.zeros((num_envs, int(self._steps_back) + 1, NUM_JOINTS))
         self._until_push = np.zeros(num_envs, dtype=np.int64)
@@ -198,7 +203,7 @@ class RandomisedRobots:
         """Return what the motors do with targets [N, steps, 29]: encoder offset, torque noise."""
         if not self.active:
             return target
-        if self._biased:
+        if any(self.ranges.encoder_bias) or any(self.ranges.default_pose):
             target = target - self.draw.encoder_offset[:, None]
         if any(self.ranges.torque_noise):
             width = self.draw.torque_noise * self._profile.torque_limit
@@ -212,7 +217,7 @@ class RandomisedRobots:
 
     def measured(self, state: RobotState, envs: np.ndarray | slice) -> RobotState:
         """Return what the sensors of the robots ``envs`` say of their true state (batched)."""
-        if not self.active or not (self._biased or self._noisy):
+        if not self.active or not self._false:
             return state
         parts = {f.name: getattr(self._noise, f.name)[envs] for f in fields(SensorNoise)}
         draw = self.draw
@@ -250,7 +255,7 @@ class RandomisedRobots:
                 randomise_model(self.models[i], self._nominal, self.draw, int(i), self._scratch)
 
     def _measure(self, envs: np.ndarray) -> None:
-        if not self.active or not self._noisy:
+        if not self.active or not self._false:
             return
         new = draw_noise(self.ranges, self._rng, (len(envs),))
         for field in fields(SensorNoise):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections import deque
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 
 from g1_mimic.control.state import RobotState
-from g1_mimic.robot.model import HOIST, Feet, build_model, home_qpos
-from g1_mimic.robot.profile import RobotProfile
-from g1_mimic.rotations import (
-    quat_apply,
-    quat_apply_inverse,
-    quat_conjugate,
-    quat_multiply,
+from g1_mimic.envs.disturbances import (
+    add_base_velocity,
+    draw_noise,
+    draw_push,
+    has_sensor_errors,
+    sense,
 )
+from g1_mimic.envs.randomisation import Randomisation, RobotDraw, draw_robots, randomise_model
+from g1_mimic.robot.model import HOIST, Feet, build_model, home_qpos, set_gains
+from g1_mimic.robot.profile import RobotProfile
+from g1_mimic.rotations import quat_apply, quat_conjugate, quat_multiply
 
 STATE_PERIOD_NS = 2_000_000
 """Time between states: 500 Hz, the rate of the robot's own state messages."""
 
-SENSOR_NOISE = {"joint_pos": 0.01, "joint_vel": 0.5, "base_ang_vel": 0.2}
-"""Half widths (rad, rad/s, rad/s) of BeyondMimic's uniform observation noise (scale 1)."""
+_NO_RANDOMISATION = Randomisation()
+_ABSURD = 1e6
+"""Beyond this no number in a target can be meant."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,15 @@ class MotorTarget:
 
     def problem(self) -> str:
         """Say why no motor may get this, or return an empty string."""
-        for name in ("position", "stiffness", "damping", "velocity", "effort"):
-            value = getattr(self, name)
-            if not np.isfinite(value).all():
-                return f"{name} is not finite"
-            if np.abs(value).max() > 1e6:
-                return f"{name} is absurdly large"
-        if (self.stiffness < 0).any() or (self.damping < 0).any():
+        names = ("position", "stiffness", "damping", "velocity", "effort")
+        values = np.stack([getattr(self, name) for name in names])
+        if not (np.abs(values) <= _ABSURD).all():  # false for NaN too
+            for name, value in zip(names, values, strict=True):
+                if not np.isfinite(value).all():
+                    return f"{name} is not finite"
+                if np.abs(value).max() > _ABSURD:
+                    return f"{name} is absurdly large"
+        if values[1:3].min() < 0.0:
             return "a gain is negative"
         return ""
 
@@ -61,14 +69,20 @@ class Simulator:
     The robot starts in ``start_qpos`` with its pelvis held by the hoist (a weld to the world),
     as a robot hangs in its gantry until a controller has taken over; ``release`` lets it go.
     The motors hold the last target for at most ``watchdog_periods`` state periods; after that,
-    and after ``e_stop``, they only damp. Torques are bounded by the profile in any case.
+    and after ``e_stop``, they only damp. Torques are bounded at each physics step by the profile's
+    limit and torque-speed line in any case. Pushes begin when the robot is released.
+
+    Two simulators with the same arguments that are asked the same do the same, to the bit.
 
     Args:
-        profile: gains, limits and default pose.
+        profile: gains, friction, limits and default pose.
         start_qpos: [36] start, MuJoCo order; None takes the default pose.
-        seed: of start and sensor noise.
+        seed: of everything that is drawn.
         start_noise: half width of the uniform noise on the joint angles of a start, rad.
-        sensor_noise: scale on ``SENSOR_NOISE``.
+        randomisation: which robot it is, its sensors' errors, pushes; drawn anew by ``reset``.
+        joint_friction: factor on the profile's friction of motors and gears.
+        state_delay: age of what the sensors say, s, in whole state periods.
+        state_dropout: fraction of the states that are lost.
         substeps: physics steps (with PD and saturation) per state period.
         watchdog_periods: state periods without a fresh target until the motors damp.
         feet: collision geometry of the feet.
@@ -82,17 +96,28 @@ class Simulator:
         start_qpos: np.ndarray | None = None,
         seed: int = 0,
         start_noise: float = 0.0,
-        sensor_noise: float = 0.0,
+        randomisation: Randomisation = _NO_RANDOMISATION,
+        joint_friction: float = 1.0,
+        state_delay: float = 0.0,
+        state_dropout: float = 0.0,
         substeps: int = 1,
         watchdog_periods: int = 3,
         feet: Feet = "capsules",
         self_collision: bool = True,
     ) -> None:
-        timestep = STATE_PERIOD_NS * 1e-9 / substeps
-        self.model = build_model(
-            profile, timestep=timestep, feet=feet, self_collision=self_collision, hoist=True
+        self._nominal = build_model(
+            profile,
+            timestep=STATE_PERIOD_NS * 1e-9 / substeps,
+            feet=feet,
+            self_collision=self_collision,
+            hoist=True,
+            motors="feed_forward",
+            joint_friction=joint_friction,
         )
+        self.model = copy.copy(self._nominal)
         self.data = mujoco.MjData(self.model)
+        self._scratch = mujoco.MjData(self.model)
+        self._control = self.data.ctrl.reshape(-1, 3)  # angle, velocity, torque of each motor
         self.time_ns = 0
         """Simulated time; a reset does not turn it back, so that stamps always grow."""
         self.stopped = False
@@ -101,27 +126,33 @@ class Simulator:
         """Targets that no motor may get."""
         self.watchdog_trips = 0
         """How often the motors began to damp because no fresh target came."""
+        self.lost = False
+        """True if the newest state is one of those that are lost on the way."""
         self._profile = profile
         self._start = home_qpos(profile) if start_qpos is None else start_qpos
         self._rng = np.random.default_rng(seed)
-        self._start_noise, self._sensor_noise = start_noise, sensor_noise
+        self._start_noise = start_noise
+        self._ranges = randomisation.resolved()
+        self._delay_periods = round(state_delay / (STATE_PERIOD_NS * 1e-9))
+        self._dropout = state_dropout
         self._substeps, self._watchdog_periods = substeps, watchdog_periods
         self._acceleration = self.model.sensor("imu_acc").adr[0]
         self._hoist = self.model.equality(HOIST).id
-        self._damping_target = MotorTarget(
-            position=np.zeros(self.model.nu),
-            stiffness=np.zeros(self.model.nu),
-            damping=profile.damping,
-            velocity=np.zeros(self.model.nu),
-            effort=np.zeros(self.model.nu),
-        )
+        zero = np.zeros(len(profile.damping))
+        self._damping_target = MotorTarget(zero, zero, profile.damping, zero, zero)
+        self._draw: RobotDraw | None = None
         self.reset()
 
     def reset(self) -> None:
         """Put the robot back to its start, hoisted and damped, and clear the emergency stop."""
+        if self._draw is None or self._ranges.every_episode:
+            self._draw = draw_robots(self._ranges, 1, self.model.nbody, self._rng)
+            randomise_model(self.model, self._nominal, self._draw, 0, self._scratch)
+        self._offset, self._gyro_bias = self._draw.encoder_offset[0], self._draw.gyro_bias[0]
+        self._target_delay_ns = round(float(self._draw.action_delay[0]) * 1e9)
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[:] = self._start
-        noise = self._rng.uniform(-self._start_noise, self._start_noise, self.model.nu)
+        noise = self._rng.uniform(-self._start_noise, self._start_noise, self.model.nactuator)
         self.data.qpos[7:] = np.clip(
             self._start[7:] + noise, self._profile.position_lower, self._profile.position_upper
         )
@@ -132,8 +163,11 @@ class Simulator:
         self.data.eq_active[self._hoist] = 1
         self.stopped = False
         self._periods_since_target: int | None = None
+        self._coming: deque[tuple[int, MotorTarget]] = deque()
+        self._past: deque[RobotState] = deque(maxlen=self._delay_periods + 1)
         self._apply(self._damping_target)
         mujoco.mj_forward(self.model, self.data)
+        self._measure()
 
     @property
     def hoisted(self) -> bool:
@@ -147,7 +181,9 @@ class Simulator:
 
     def release(self) -> None:
         """Let the pelvis go."""
-        self.data.eq_active[self._hoist] = 0
+        if self.hoisted:
+            self.data.eq_active[self._hoist] = 0
+            self._schedule_push()
 
     def e_stop(self) -> None:
         """Damp until ``reset``, whatever is asked for."""
@@ -163,33 +199,42 @@ class Simulator:
         if problem := target.problem():
             self.rejected += 1
             return problem
-        self._periods_since_target = 0
-        if not self.stopped:
-            self._apply(target)
+        self._coming.append((self.time_ns + self._target_delay_ns, target))
+        self._take_targets()
         return ""
 
     def step(self) -> None:
         """Advance by one state period."""
+        self._take_targets()
         stale = self._periods_since_target
         if stale is None or stale >= self._watchdog_periods:
             self.watchdog_trips += stale is not None and not self.damped
             self._apply(self._damping_target)
         else:
             self._periods_since_target = stale + 1
+        self._disturb()
         mujoco.mj_step(self.model, self.data, self._substeps)
         self.time_ns += STATE_PERIOD_NS
+        self._measure()
 
     def state(self) -> RobotState:
-        """Measure the robot (with sensor noise on joints and gyroscope)."""
-        qpos, qvel = self.data.qpos, self.data.qvel
+        """Return the newest measurement of the robot."""
+        return self._state
+
+    def true_state(self) -> RobotState:
+        """Return what no sensor of a robot can tell without error."""
+        qpos, qvel = self.data.qpos.copy(), self.data.qvel.copy()
+        velocity, turned_back = np.empty(3), np.empty(4)
+        mujoco.mju_negQuat(turned_back, qpos[3:7])
+        mujoco.mju_rotVecQuat(velocity, qvel[:3], turned_back)
         return RobotState(
             stamp=self.time_ns,
-            joint_pos=self._noisy("joint_pos", qpos[7:]),
-            joint_vel=self._noisy("joint_vel", qvel[6:]),
-            base_quat=qpos[3:7].copy(),
-            base_ang_vel=self._noisy("base_ang_vel", qvel[3:6]),
-            base_pos=qpos[:3].copy(),
-            base_lin_vel=quat_apply_inverse(qpos[3:7], qvel[:3]),
+            joint_pos=qpos[7:],
+            joint_vel=qvel[6:],
+            base_quat=qpos[3:7],
+            base_ang_vel=qvel[3:6],
+            base_pos=qpos[:3],
+            base_lin_vel=velocity,
         )
 
     def joint_torque(self) -> np.ndarray:
@@ -200,18 +245,52 @@ class Simulator:
         """Return the accelerometer's reading [3] of the last physics step, m/s²."""
         return self.data.sensordata[self._acceleration : self._acceleration + 3]
 
-    def _noisy(self, name: str, value: np.ndarray) -> np.ndarray:
-        width = self._sensor_noise * SENSOR_NOISE[name]
-        return value + self._rng.uniform(-width, width, value.shape) if width else value.copy()
+    def _measure(self) -> None:
+        """Let the sensors speak, and decide whether it is heard."""
+        self._past.append(self.true_state())
+        state = self._past[0]
+        if self._delay_periods:
+            state = replace(state, stamp=self.time_ns)
+        if has_sensor_errors(self._ranges):
+            noise = draw_noise(self._ranges, self._rng)
+            state = sense(state, self._offset, self._gyro_bias, noise)
+        self._state = state
+        self.lost = self._dropout > 0.0 and self._rng.random() < self._dropout
+
+    def _take_targets(self) -> None:
+        while self._coming and self._coming[0][0] <= self.time_ns:
+            target = self._coming.popleft()[1]
+            self._periods_since_target = 0
+            if not self.stopped:
+                self._apply(target)
+
+    def _disturb(self) -> None:
+        """Torque noise of this period, and a push if its time has come."""
+        ranges = self._ranges
+        if any(ranges.torque_noise) and not self.damped:
+            assert self._draw is not None
+            width = self._draw.torque_noise[0] * self._profile.torque_limit
+            self._control[:, 2] = self._applied.effort + self._rng.uniform(-width, width)
+        if any(ranges.push_velocity) and not self.hoisted and self.time_ns >= self._next_push_ns:
+            push = draw_push(ranges, self._rng, 1)[0]
+            add_base_velocity(self.data.qpos, self.data.qvel, push)
+            self._schedule_push()
+
+    def _schedule_push(self) -> None:
+        seconds = self._rng.uniform(*self._ranges.push_interval_s)
+        self._next_push_ns = self.time_ns + round(seconds * 1e9)
 
     def _apply(self, target: MotorTarget) -> None:
-        """Write gains and target into the actuators: force = gain·ctrl + bias, then clipped."""
-        model = self.model
-        model.actuator_gainprm[:, 0] = target.stiffness
-        model.actuator_biasprm[:, 0] = target.damping * target.velocity + target.effort
-        model.actuator_biasprm[:, 1] = -target.stiffness
-        model.actuator_biasprm[:, 2] = -target.damping
-        self.data.ctrl[:] = target.position
+        """Write gains and target into the motors."""
+        assert self._draw is not None
+        set_gains(
+            self.model,
+            target.stiffness * self._draw.stiffness[0],
+            target.damping * self._draw.damping[0],
+        )
+        self._control[:, 0] = target.position - self._offset
+        self._control[:, 1] = target.velocity
+        self._control[:, 2] = target.effort
         self._applied = target
 
 

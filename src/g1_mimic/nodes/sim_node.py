@@ -169,12 +169,15 @@ class MujocoSim(Node):
             self._publish()
 
     def _advance(self) -> None:
-        """Simulate one state period and publish the new state."""
+        """Simulate one state period and publish the new state, unless it gets lost."""
         if self.finished.done():
             return
         self._sim.step()
-        self._measure()
-        self._publish()
+        while self._lockstep and self._sim.lost:
+            self._sim.step()  # nobody answers a state that does not arrive
+        if not self._sim.lost:
+            self._measure()
+            self._publish()
         if self._end_ns is not None and self._sim.time_ns >= self._end_ns:
             self._finish(0)
 

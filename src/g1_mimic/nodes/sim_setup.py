@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.policy_file import DEFAULT_PROFILE, load_policy, profile_of
 from g1_mimic.nodes.sim_core import Simulator, start_on_floor
@@ -31,11 +32,16 @@ class SimSettings(Settings):
     duration: float = Field(0.0, ge=0.0)
     """Simulated seconds from the first target of mode track to the end; 0: for ever."""
     seed: int = Field(0, ge=0)
-    """Of start and sensor noise."""
+    """Of the start, of the robot that is drawn, of noise, pushes and lost states."""
     start_noise: float = Field(0.0, ge=0.0, le=1.0)
     """Half width of the noise on the joint angles of a start, rad."""
-    sensor_noise: float = Field(0.0, ge=0.0, le=10.0)
-    """Scale on BeyondMimic's noise of joint angles, joint velocities and gyroscope."""
+    randomisation: Randomisation = Randomisation()
+    joint_friction: float = Field(1.0, ge=0.0, le=10.0)
+    """Factor on the robot profile's friction of motors and gears."""
+    state_delay: float = Field(0.0, ge=0.0, le=0.5)
+    """Age of what the sensors say, s, in whole state periods (2 ms)."""
+    state_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Fraction of the states that are lost on the way."""
     feet: Literal["capsules", "spheres"] = "capsules"
     """Collision geometry of the feet."""
     self_collision: bool = True
@@ -80,7 +86,10 @@ def make_simulator(settings: SimSettings) -> Simulator:
         start_qpos=start,
         seed=settings.seed,
         start_noise=settings.start_noise,
-        sensor_noise=settings.sensor_noise,
+        randomisation=settings.randomisation,
+        joint_friction=settings.joint_friction,
+        state_delay=settings.state_delay,
+        state_dropout=settings.state_dropout,
         substeps=settings.substeps,
         watchdog_periods=settings.watchdog_periods,
         feet=settings.feet,

@@ -51,6 +51,7 @@ def build_model(
     hoist: bool = False,
     visuals: bool = True,
     motors: Motors = "pd",
+    joint_friction: float = 0.0,
 ) -> mujoco.MjModel:
     """Build the robot with actuators that act as the motors' PD loops.
 
@@ -77,6 +78,7 @@ def build_model(
             ``torque_speed`` also its torque-speed line (`control.pd_target.torque_range`), at each
             physics step. ``feed_forward`` is that with three controls per motor: target angle,
             target velocity and feed-forward torque, so that ``ctrl`` is [87].
+        joint_friction: factor on the profile's friction of motors and gears.
 
     Raises:
         G1MimicError: if the profile does not fit the model, or an argument is unknown.
@@ -90,6 +92,7 @@ def build_model(
     if not visuals:
         _drop_visuals(spec)
     _apply_profile(spec, profile, motors)
+    _set_friction(spec, profile, joint_friction)
     _add_imu(spec)
     if tracking_sensors:
         _add_tracking_sensors(spec)
@@ -236,6 +239,13 @@ def _apply_profile(spec: mujoco.MjSpec, profile: RobotProfile, motors: Motors) -
             controller=[profile.stiffness[i], 0.0, profile.damping[i], 0.0, 0.0, speed],
             ctrlspec=int(inputs),
         )
+
+
+def _set_friction(spec: mujoco.MjSpec, profile: RobotProfile, factor: float) -> None:
+    for i, name in enumerate(JOINT_NAMES):
+        joint = spec.joint(name)
+        joint.frictionloss = factor * profile.friction[i]
+        joint.damping[0] = factor * profile.viscous_friction[i]
 
 
 def gains(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:

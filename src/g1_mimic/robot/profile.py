@@ -37,6 +37,8 @@ _ACTUATOR_FIELDS = (
     "deploy_torque_limit",
     "saturation_torque",
     "no_load_speed",
+    "friction",
+    "viscous_friction",
     "velocity_limit",
     "action_scale",
 )
@@ -48,7 +50,14 @@ _ORDERED = (
 )
 """Pairs of which the first may not exceed the second."""
 
-_NOT_HASHED = ("name", "deploy_torque_limit", "saturation_torque", "no_load_speed")
+_NOT_HASHED = (
+    "name",
+    "deploy_torque_limit",
+    "saturation_torque",
+    "no_load_speed",
+    "friction",
+    "viscous_friction",
+)
 """Fields that leave alone what a policy's actions mean: a policy outlives a change of them."""
 
 
@@ -69,6 +78,10 @@ class ActuatorSettings(Settings):
     """Where the torque-speed line meets zero speed, N·m; at least torque_limit."""
     no_load_speed: Positive
     """Where the torque-speed line meets zero torque, rad/s; at least velocity_limit."""
+    friction: NotNegative = 0.0
+    """Coulomb friction of motor and gear, N·m."""
+    viscous_friction: NotNegative = 0.0
+    """Friction that grows with speed, N·m·s/rad."""
     velocity_limit: Positive
     """rad/s."""
     action_scale: Positive
@@ -90,6 +103,8 @@ class JointSettings(Settings):
     deploy_torque_limit: Positive | None = None
     saturation_torque: Positive | None = None
     no_load_speed: Positive | None = None
+    friction: NotNegative | None = None
+    viscous_friction: NotNegative | None = None
     velocity_limit: Positive | None = None
     action_scale: Positive | None = None
 
@@ -146,6 +161,10 @@ class RobotProfile:
     """N·m, where the torque-speed line meets zero speed (`control.pd_target.torque_range`)."""
     no_load_speed: np.ndarray
     """rad/s, where that line meets zero torque."""
+    friction: np.ndarray
+    """N·m, Coulomb friction of motor and gear; training leaves it out."""
+    viscous_friction: np.ndarray
+    """N·m·s/rad, likewise."""
     velocity_limit: np.ndarray
     """rad/s, symmetric."""
     position_lower: np.ndarray
