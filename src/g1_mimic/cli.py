@@ -54,8 +54,10 @@ def build_parser() -> argparse.ArgumentParser:
         motion.add_subparsers(title="commands", required=True, metavar="COMMAND")
     )
     _add_render(commands)
+    from g1_mimic.nodes.simulate_command import add_simulate
     from g1_mimic.recording.commands import add_report
 
+    add_simulate(commands)
     add_report(commands)
     _add_info(commands)
     return parser

@@ -51,14 +51,16 @@ class MotorTarget:
     def problem(self) -> str:
         """Say why no motor may get this, or return an empty string."""
         names = ("position", "stiffness", "damping", "velocity", "effort")
-        values = np.stack([getattr(self, name) for name in names])
+        values = np.concatenate([getattr(self, name) for name in names])
         if not (np.abs(values) <= _ABSURD).all():  # false for NaN too
-            for name, value in zip(names, values, strict=True):
+            for name in names:
+                value = getattr(self, name)
                 if not np.isfinite(value).all():
                     return f"{name} is not finite"
                 if np.abs(value).max() > _ABSURD:
                     return f"{name} is absurdly large"
-        if values[1:3].min() < 0.0:
+        count = len(self.position)
+        if values[count : 3 * count].min() < 0.0:
             return "a gain is negative"
         return ""
 
@@ -132,7 +134,9 @@ class Simulator:
         self._start = home_qpos(profile) if start_qpos is None else start_qpos
         self._rng = np.random.default_rng(seed)
         self._start_noise = start_noise
-        self._ranges = randomisation.resolved()
+        self._ranges = ranges = randomisation.resolved()
+        self._sensors_err = has_sensor_errors(ranges)
+        self._torques_err, self._pushes = any(ranges.torque_noise), any(ranges.push_velocity)
         self._delay_periods = round(state_delay / (STATE_PERIOD_NS * 1e-9))
         self._dropout = state_dropout
         self._substeps, self._watchdog_periods = substeps, watchdog_periods
@@ -251,7 +255,7 @@ class Simulator:
         state = self._past[0]
         if self._delay_periods:
             state = replace(state, stamp=self.time_ns)
-        if has_sensor_errors(self._ranges):
+        if self._sensors_err:
             noise = draw_noise(self._ranges, self._rng)
             state = sense(state, self._offset, self._gyro_bias, noise)
         self._state = state
@@ -266,13 +270,12 @@ class Simulator:
 
     def _disturb(self) -> None:
         """Torque noise of this period, and a push if its time has come."""
-        ranges = self._ranges
-        if any(ranges.torque_noise) and not self.damped:
+        if self._torques_err and not self.damped:
             assert self._draw is not None
             width = self._draw.torque_noise[0] * self._profile.torque_limit
             self._control[:, 2] = self._applied.effort + self._rng.uniform(-width, width)
-        if any(ranges.push_velocity) and not self.hoisted and self.time_ns >= self._next_push_ns:
-            push = draw_push(ranges, self._rng, 1)[0]
+        if self._pushes and not self.hoisted and self.time_ns >= self._next_push_ns:
+            push = draw_push(self._ranges, self._rng, 1)[0]
             add_base_velocity(self.data.qpos, self.data.qvel, push)
             self._schedule_push()
 

@@ -22,6 +22,7 @@ HOIST = "hoist"
 FLOOR_GEOM = "floor"
 
 _FLOOR_BIT, _ROBOT_BIT = 1, 2
+_DC_MOTOR = int(mujoco.mjtGain.mjGAIN_DCMOTOR)
 _TRACKING_SENSORS = (
     ("pos", mujoco.mjtSensor.mjSENS_FRAMEPOS, 3),
     ("quat", mujoco.mjtSensor.mjSENS_FRAMEQUAT, 4),
@@ -267,7 +268,7 @@ def set_gains(model: mujoco.MjModel, stiffness: np.ndarray, damping: np.ndarray)
 
 
 def _has_dc_motors(model: mujoco.MjModel) -> bool:
-    return bool(model.actuator_gaintype[0] == mujoco.mjtGain.mjGAIN_DCMOTOR)
+    return bool(model.actuator_gaintype[0] == _DC_MOTOR)
 
 
 def _add_imu(spec: mujoco.MjSpec) -> None:
