@@ -15,6 +15,7 @@ import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
+from g1_mimic.motion.bones_format import bones_trajectory, is_bones
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.joints import to_joint_order
 from g1_mimic.motion.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz, settle_orders
@@ -32,7 +33,8 @@ def read_csv(path: Path, options: ReadOptions) -> Trajectory:
     """Read a 36-column CSV.
 
     Args:
-        path: the file; empty lines and lines that start with ``#`` are skipped.
+        path: the file; empty lines and lines that start with ``#`` are skipped, and a first row
+            of names, unless they are those of Bones-SEED, which has columns of its own.
         options: its frame rate (30 by default), the order of the quaternion and of the joints
             (told from the motion by default).
 
@@ -41,8 +43,13 @@ def read_csv(path: Path, options: ReadOptions) -> Trajectory:
             told.
     """
     lines = read_lines(path)
-    head = _read_head(path, lines)
-    table = parse_table(path, lines, _COLUMNS, "x y z, quaternion, 29 joint angles")
+    head, names = _read_head(path, lines), column_names(lines)
+    if is_bones(names):
+        table = parse_table(path, lines, len(names), "as in the first row", header=True)
+        return bones_trajectory(path, names, table, options)
+    table = parse_table(
+        path, lines, _COLUMNS, "x y z, quaternion, 29 joint angles", header=bool(names)
+    )
     if head:
         options.refuse(path, "source_fps", "quat_order", "joints")
         order = head["quat_order"]
@@ -65,6 +72,13 @@ def read_csv(path: Path, options: ReadOptions) -> Trajectory:
     )
 
 
+def column_names(lines: Sequence[str]) -> list[str]:
+    """Return the names in the first row, or nothing if it holds numbers."""
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    names = [name.strip().strip('"') for name in first.split(",")]
+    return [] if len(names) < 2 or any(map(_is_number, names)) else names
+
+
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a text file.
 
@@ -74,10 +88,20 @@ def read_lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise G1MimicError(f"{path} has more than {_MAX_BYTES >> 20} MB: no motion is so long")
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         detail = " ".join(str(error).split())
         raise G1MimicError(f"cannot read {path}: {detail}") from error
+    require_content(path, lines[0].encode()[:64] if lines else b"")
+    return lines
+
+
+def require_content(path: Path, head: bytes) -> None:
+    """Raise ``G1MimicError`` if the file, which begins with ``head``, only stands for another."""
+    if head.startswith(b"version https://git-lfs"):
+        raise G1MimicError(
+            f"{path} is a pointer of Git LFS, not the motion: run 'git lfs pull' in its repository"
+        )
 
 
 def parse_table(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.csv_format import read_csv, save_csv
+from g1_mimic.motion.csv_format import read_csv, require_content, save_csv
 from g1_mimic.motion.json_format import read_json, save_json
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.npz_format import read_npz, save_npz
@@ -53,7 +53,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "json": Format(read_json, "JSON of this package"),
     "npz": Format(read_npz, "npz in BeyondMimic's layout"),
-    "csv": Format(read_csv, "36-column CSV"),
+    "csv": Format(read_csv, "CSV"),
     "pkl": Format(read_pickle, "pickle"),
     "gmr": Format(read_pickle, "pickle of GMR"),
     "asap": Format(read_pickle, "pickle of ASAP or PBHC"),
@@ -64,6 +64,8 @@ FORMATS: dict[str, Format] = {
 
 _SUFFIXES = (".json", ".npz", ".csv", ".pkl")
 _HEAD_BYTES = 4096
+_COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")
+"""How zlib's and gzip's data begin, which is how joblib compresses. A CSV may begin with x, too."""
 
 WRITERS: dict[str, Callable[[MotionClip, Path], None]] = {
     ".json": save_json,
@@ -88,9 +90,10 @@ def detect_format(path: Path) -> tuple[str, str]:
             head = stream.read(_HEAD_BYTES)
     except OSError as error:
         raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+    require_content(path, head)
     if head.startswith(b"PK\x03\x04"):
         return "npz", _of_zip(path)
-    if head[:1] in (b"\x80", b"\x78") or head[:2] == b"\x1f\x8b" or _is_text_pickle(head):
+    if head[:1] == b"\x80" or head[:2] in _COMPRESSED or _is_text_pickle(head):
         return "pkl", "the first bytes"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"{"):

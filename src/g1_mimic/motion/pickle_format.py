@@ -3,7 +3,11 @@
 - **GMR**: ``fps``, ``root_pos`` [T, 3], ``root_rot`` [T, 4] x y z w, ``dof_pos`` [T, 29].
 - **ASAP, PBHC** (joblib): a motion by each key, with ``root_trans_offset`` [T, 3], ``root_rot``
   [T, 4] x y z w, ``dof`` [T, 23] (the G1 without wrists), ``pose_aa`` [T, 27, 3] (rotation
-  vectors of root, joints and extended bodies), ``fps``.
+  vectors of root, joints and extended bodies), ``fps``. SONIC's motion libraries are the same with
+  29 joints.
+- **SONIC** (joblib, for deployment): a motion by each key, with ``joint_pos`` [T, 29] in Isaac
+  Lab's order, ``body_pos_w`` [T, B, 3] and ``body_quat_w`` [T, B, 4] w x y z, whose first body is
+  the pelvis; 50 Hz.
 - **MimicKit**: ``fps``, ``loop_mode`` (1: the motion repeats), ``frames`` [T, 6 + 29]: root
   position, root rotation vector, joint angles.
 
@@ -30,6 +34,8 @@ from g1_mimic.rotations import quat_error, quat_from_rotation_vector
 _ASAP = ("root_trans_offset", "root_rot", "dof", "fps")
 _GMR = ("fps", "root_pos", "root_rot", "dof_pos")
 _MIMICKIT = ("fps", "frames")
+_SONIC = ("joint_pos", "body_pos_w", "body_quat_w")
+_SONIC_FPS = 50.0
 _JOINTS_WITHOUT_WRISTS = 23
 _AGREE = 1e-2
 """rad: two records of the same angles differ by rounding only."""
@@ -61,18 +67,19 @@ def read_pickle(path: Path, options: ReadOptions) -> Trajectory:
     if not kind:
         keys = ", ".join(one_line(key, 40) for key in list(data)[:8]) or "none"
         raise G1MimicError(
-            f"{source} is no motion of GMR ({', '.join(_GMR)}), ASAP ({', '.join(_ASAP)}) or "
-            f"MimicKit ({', '.join(_MIMICKIT)}): its keys are {keys}"
+            f"{source} is no motion of GMR ({', '.join(_GMR)}), ASAP ({', '.join(_ASAP)}), "
+            f"MimicKit ({', '.join(_MIMICKIT)}) or SONIC ({', '.join(_SONIC)}): its keys are {keys}"
         )
     if options.format not in (None, "pkl", kind):
         raise G1MimicError(f"{source} has the keys of a {kind} file, not {options.format}")
-    options.refuse(source, "source_fps")
+    if "fps" in data:
+        options.refuse(source, "source_fps")
     trajectory = _READERS[kind](source, name, data, options)
     return replace(trajectory, notes=(f"a motion of {_TITLES[kind]}", *trajectory.notes))
 
 
 def _kind(data: dict[str, Any]) -> str | None:
-    for kind, keys in (("asap", _ASAP), ("gmr", _GMR), ("mimickit", _MIMICKIT)):
+    for kind, keys in (("asap", _ASAP), ("gmr", _GMR), ("mimickit", _MIMICKIT), ("sonic", _SONIC)):
         if all(key in data for key in keys):
             return kind
     return None
@@ -114,15 +121,20 @@ def _read_asap(source: str, name: str, data: dict[str, Any], options: ReadOption
     pos = _array(source, data, "root_trans_offset", (None, 3))
     raw = _array(source, data, "root_rot", (len(pos), 4))
     joints = _array(source, data, "dof", (len(pos), None))
-    if joints.shape[1] != _JOINTS_WITHOUT_WRISTS:
-        raise _wrong_robot(source, "dof", joints.shape[1], _JOINTS_WITHOUT_WRISTS)
-    full = with_default_wrists(joints)
+    count = joints.shape[1]
+    if count not in (_JOINTS_WITHOUT_WRISTS, NUM_JOINTS):
+        raise _wrong_robot(source, "dof", count, _JOINTS_WITHOUT_WRISTS)
+    full, wrists = joints, _NO_WRISTS
+    if count == _JOINTS_WITHOUT_WRISTS:
+        full, wrists = with_default_wrists(joints), _WRISTS
     order = options.quat_order or "xyzw"
     notes = [f"quaternion read as {order}" + (", as told" if options.quat_order else "")]
     if "pose_aa" in data and np.isfinite(raw).all():
         turns = _array(source, data, "pose_aa", (len(pos), None, 3))
-        if turns.shape[1] <= _JOINTS_WITHOUT_WRISTS:
-            raise G1MimicError(f"{source}: pose_aa has {turns.shape[1]} bodies, at least 24 needed")
+        if turns.shape[1] <= count:
+            raise G1MimicError(
+                f"{source}: pose_aa has {turns.shape[1]} bodies, at least {count + 1} needed"
+            )
         # The same rotations once more, as vectors: they tell the order and check the joints.
         root = quat_from_rotation_vector(turns[:, 0])
         off = {o: float(quat_error(quat_to_wxyz(raw, o), root).mean()) for o in ("xyzw", "wxyz")}
@@ -132,12 +144,12 @@ def _read_asap(source: str, name: str, data: dict[str, Any], options: ReadOption
             notes = [f"quaternion read as {order}: pose_aa has the same rotations"]
         elif off[order] >= _AGREE:
             notes.append(f"the file's pose_aa is {off[order]:.2f} rad off its root_rot; not used")
-        bend = abs(turns[:, 1 : _JOINTS_WITHOUT_WRISTS + 1].sum(-1) - joints).max()
+        bend = abs(turns[:, 1 : count + 1].sum(-1) - joints).max()
         if not bend < _AGREE:
             notes.append(f"the file's pose_aa is up to {bend:.2f} rad off its dof; not used")
     fps = _fps(source, data)
     notes += _velocity_notes(source, data, joints, fps)
-    return Trajectory(name, fps, pos, quat_to_wxyz(raw, order), full, notes=(*notes, *_WRISTS))
+    return Trajectory(name, fps, pos, quat_to_wxyz(raw, order), full, notes=(*notes, *wrists))
 
 
 def _read_mimickit(
@@ -169,8 +181,30 @@ def _read_mimickit(
     return Trajectory(name, fps, frames[:, :3], quat, joints, notes=(*notes, *wrists))
 
 
-_READERS = {"gmr": _read_gmr, "asap": _read_asap, "mimickit": _read_mimickit}
-_TITLES: dict[str, str] = {"gmr": "GMR", "asap": "ASAP or PBHC", "mimickit": "MimicKit"}
+def _read_sonic(source: str, name: str, data: dict[str, Any], options: ReadOptions) -> Trajectory:
+    joints = _array(source, data, "joint_pos", (None, NUM_JOINTS))
+    pos = _array(source, data, "body_pos_w", (len(joints), None, 3))[:, 0]
+    raw = _array(source, data, "body_quat_w", (len(joints), None, 4))[:, 0]
+    quat, joints, notes = settle_orders(
+        source, pos, raw, joints, options, quat_convention="wxyz", joint_convention="isaac"
+    )
+    fps = _fps(source, data) if "fps" in data else options.source_fps
+    return Trajectory(name, _SONIC_FPS if fps is None else fps, pos, quat, joints, notes=notes)
+
+
+_READERS = {
+    "gmr": _read_gmr,
+    "asap": _read_asap,
+    "mimickit": _read_mimickit,
+    "sonic": _read_sonic,
+}
+_TITLES: dict[str, str] = {
+    "gmr": "GMR",
+    "asap": "ASAP or PBHC",
+    "mimickit": "MimicKit",
+    "sonic": "SONIC",
+}
+_NO_WRISTS: tuple[str, ...] = ()
 _WRISTS: tuple[str, ...] = ("23 joints stored: the wrists stand at their default position",)
 
 

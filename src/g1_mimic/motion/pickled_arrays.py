@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_DTYPE = re.compile(r"[<>|=]?(?:[biu][1248]|f[248])")
+_DTYPE = re.compile(r"[<>|=]?(?:[biu][1248]|f[248]|[US][1-9][0-9]{0,3})")
+"""Numbers, and texts of a fixed length: names of links and joints."""
 
 
 class Refusal(Exception):
@@ -23,7 +24,7 @@ class DtypeBuilder:
 
     def __init__(self, code: str) -> None:
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise Refusal("it holds numpy values that are no numbers (objects or texts)")
+            raise Refusal("it holds numpy values that are no numbers or texts (objects)")
         self.value = np.dtype(code)
 
 
@@ -71,6 +72,13 @@ def _ordered_dict(items: Any = ()) -> dict[str, Any]:
     return dict(items)
 
 
+def _path(*parts: Any) -> str:
+    """A path: some files have one as the name of their motion."""
+    if not all(isinstance(part, str) for part in parts):
+        raise Refusal("a path is damaged")
+    return "/".join(parts)
+
+
 # What a pickle may name, and what is done in its place: never the function that is named.
 GLOBALS: dict[str, Any] = {
     "numpy.ndarray": NDARRAY,
@@ -81,6 +89,11 @@ GLOBALS: dict[str, Any] = {
     "_codecs.encode": _encode,
     "__builtin__.bytes": _no_bytes,
     "collections.OrderedDict": _ordered_dict,
+    **{
+        f"{module}.{kind}Path": _path
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("Posix", "PurePosix", "Windows", "PureWindows")
+    },
     "joblib.numpy_pickle.NumpyArrayWrapper": WRAPPER,
 }
 

@@ -210,8 +210,10 @@ class _Machine:
     def _set(self, items: list[Any]) -> None:
         target = self._expect(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is int:  # number of a motion
+                key = str(key)
             if not isinstance(key, str):
-                raise Refusal("a dictionary has a key that is no text")
+                raise Refusal("a dictionary has a key that is no text or number")
             target[key] = value
 
     def _expect(self, kind: type) -> Any:

@@ -35,6 +35,11 @@ def read_sonic(path: Path, options: ReadOptions) -> Trajectory:
     Raises:
         G1MimicError: naming the file and the line that is wrong.
     """
+    inside = sorted(item.parent.name for item in path.glob(f"*/{FILES[0]}"))
+    if inside:
+        shown = ", ".join(inside[:6]) + (", …" if len(inside) > 6 else "")
+        count = f"{len(inside)} motion{'s' * (len(inside) > 1)}"
+        raise G1MimicError(f"{path} holds {count}: name one of the folders in it ({shown})")
     for name in FILES:
         if not (path / name).is_file():
             raise G1MimicError(
