@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,139 +12,14 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from deploy_processes import WAIT, Watcher, lockstep, running  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import Imu, JointState  # noqa: E402
 from std_msgs.msg import Empty, Float64MultiArray, String  # noqa: E402
-from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
 
 from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
 from g1_mimic.robot.names import JOINT_NAMES  # noqa: E402
-
-WAIT = 20.0
-"""Wall time that anything may take on a busy machine, s."""
-
-
-def start(node: str, **parameters: Any) -> subprocess.Popen[str]:
-    """Start a node with parameters."""
-    command = [sys.executable, "-m", f"g1_mimic.nodes.{node}", "--ros-args"]
-    for name, value in parameters.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        command += ["-p", f"{name}:={text}"]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
-    )
-
-
-@contextmanager
-def running(node: str, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
-    """A node that is gone at the end, whatever happens."""
-    process = start(node, **parameters)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=WAIT)
-
-
-class Watcher:
-    """Keeps what the nodes say."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self.node = rclpy.create_node("watcher")
-        self.modes: list[str] = []
-        self.targets: list[JointState] = []
-        self.gains: list[Float64MultiArray] = []
-        self.status: dict[str, str] = {}
-        subscribe = self.node.create_subscription
-        subscribe(String, "policy/mode", lambda m: self.modes.append(m.data), LATCHED_QOS)
-        subscribe(JointState, "joint_targets", self.targets.append, STREAM_QOS)
-        subscribe(Float64MultiArray, "joint_gains", self.gains.append, LATCHED_QOS)
-        subscribe(DiagnosticArray, "diagnostics", self._on_status, 10)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-
-    def _on_status(self, message: DiagnosticArray) -> None:
-        self.status.update({s.name: s.message for s in message.status})
-
-    def said(self, node: str) -> str:
-        """The last diagnostic message of a node."""
-        return self.status.get(node, "")
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-
-    def spin(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.01)
-
-    def wait_for(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + WAIT
-        while not condition():
-            assert time.monotonic() < deadline, f"no {what}; modes {self.modes}, {self.status}"
-            self.executor.spin_once(timeout_sec=0.02)
-
-    def call(self, kind: Any, service: str, request: Any) -> Any:
-        client = self.node.create_client(kind, service)
-        self.wait_for(client.service_is_ready, f"service {service}")
-        future = client.call_async(request)
-        self.wait_for(future.done, f"answer of {service}")
-        return future.result()
-
-    def trigger(self, service: str) -> Any:
-        return self.call(Trigger, service, Trigger.Request())
-
-    def transition(self, number: int) -> bool:
-        request = ChangeState.Request(transition=Transition(id=number))
-        return bool(self.call(ChangeState, "/policy/change_state", request).success)
-
-
-@pytest.fixture
-def watcher() -> Iterator[Watcher]:
-    result = Watcher()
-    yield result
-    result.close()
-
-
-@pytest.fixture
-def pair(
-    watcher: Watcher, balancing_policy: Path
-) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str]]]:
-    """Both nodes in real time, the robot in its hoist, where a slow machine does no harm."""
-    shared = {"policy": balancing_policy}
-    choices = {"autostart": True, "odometry": True, "start_mode": "stand", "stand_time": 0.3}
-    with (
-        running("mujoco_sim", **shared, watchdog_periods=25) as sim,
-        running("policy", **shared, **choices, state_timeout=2.0) as policy,
-    ):
-        watcher.wait_for(lambda: watcher.modes[-1:] == ["stand"], "mode stand")
-        watcher.wait_for(lambda: watcher.said("mujoco_sim") == "in the hoist", "driven robot")
-        yield sim, policy
-
-
-def lockstep(policy: Path, report: Path, **parameters: Any) -> dict[str, Any]:
-    """Run both nodes in lock-step to their end and return the report."""
-    shared = {"policy": policy, "realtime_factor": 0.0, "duration": 2.0, "seed": 5}
-    noise = {"randomisation.preset": "none", "randomisation.joint_pos_noise": 0.002}
-    with (
-        running("mujoco_sim", **shared, start_noise=0.02, **noise) as sim,
-        running(
-            "policy",
-            **{"autostart": True, "odometry": True, "stand_time": 0.3, "report": report},
-            **{**shared, **parameters},
-        ) as node,
-    ):
-        out = [process.communicate(timeout=60) for process in (sim, node)]
-        assert (sim.returncode, node.returncode) == (0, 0), out
-    result: dict[str, Any] = json.loads(report.read_text())
-    return result
 
 
 def test_lockstep_runs_are_equal_to_the_last_digit(balancing_policy: Path, tmp_path: Path) -> None:
@@ -187,11 +57,13 @@ def test_a_state_stream_that_stops_is_a_latched_fault(watcher: Watcher, pair: An
     watcher.wait_for(lambda: len(watcher.targets) > 100, "answers to the thawed robot")
     assert {target.header.frame_id for target in watcher.targets} == {"damping"}
     answer = watcher.trigger("/policy/stand")
-    assert not answer.success and "deactivate and activate" in answer.message
-    # Reactivation clears the fault and begins with stand.
+    assert not answer.success and "reset_fault" in answer.message
+    # Reactivation does not clear the fault, the service does.
     assert watcher.transition(Transition.TRANSITION_DEACTIVATE)
+    assert not watcher.transition(Transition.TRANSITION_ACTIVATE)
+    assert watcher.trigger("/policy/reset_fault").message.startswith("reset: no state for")
     assert watcher.transition(Transition.TRANSITION_ACTIVATE)
-    watcher.wait_for(lambda: watcher.modes[-1] != "damping", "mode stand")
+    watcher.wait_for(lambda: watcher.modes[-1] == "stand", "mode stand")
 
 
 def test_interrupt_ends_with_damping_and_status_0(watcher: Watcher, pair: Any) -> None:
@@ -239,7 +111,10 @@ def test_pause_is_no_fault_and_services_change_the_mode(watcher: Watcher, pair: 
 
 def test_a_state_without_a_joint_is_a_fault(watcher: Watcher, balancing_policy: Path) -> None:
     """Joints are read by name: a missing one is named, means damping, and fails a limited run."""
-    with running("policy", policy=balancing_policy, autostart=True, duration=5.0) as policy:
+    clock = {"use_sim_time": False, "state_clock": "none"}
+    with running(
+        "policy", policy=balancing_policy, autostart=True, duration=5.0, **clock
+    ) as policy:
         joints_out = watcher.node.create_publisher(JointState, "joint_states", STREAM_QOS)
         imu_out = watcher.node.create_publisher(Imu, "imu", STREAM_QOS)
         watcher.wait_for(lambda: imu_out.get_subscription_count() == 1, "policy node")
@@ -375,9 +250,8 @@ def test_a_lockstep_run_without_its_policy_node_fails(
     with running(
         "mujoco_sim", policy=balancing_policy, realtime_factor=0.0, answer_timeout=1.0
     ) as sim:
-        with running(
-            "policy", policy=balancing_policy, realtime_factor=0.0, autostart=True
-        ) as policy:
+        choices = {"realtime_factor": 0.0, "autostart": True, "stand_time": 0.1}
+        with running("policy", policy=balancing_policy, **choices) as policy:
             watcher.wait_for(lambda: "track" in watcher.modes, "mode track")
             policy.kill()
         _, err = sim.communicate(timeout=WAIT)

@@ -241,10 +241,20 @@ def test_states_are_complete_and_in_order_whatever_the_arrival(topics: list[str]
         assert given_stamps == list(range(1, min(sent.values()) + 1))
 
 
-def test_a_repeated_state_is_given_again_and_an_older_one_is_not() -> None:
-    """Repetition of the last stamp shows that the sender lives; the past is dropped."""
+def test_a_repeated_state_is_given_again() -> None:
+    """Repetition of the last stamp shows that the sender lives."""
     feed = Feed(StateCollector(odometry=False))
-    for stamp, expected in ((5, 5), (5, 5), (4, None), (6, 6)):
+    for stamp in (5, 5, 6):
         assert feed.add("imu", stamp) is None
         complete = feed.add("joint_states", stamp)
-        assert (complete[0].stamp if complete else None) == expected
+        assert complete and complete[0].stamp == stamp
+
+
+@pytest.mark.parametrize("topic", ["joint_states", "imu"])
+def test_a_topic_whose_time_goes_back_is_an_error(topic: str) -> None:
+    """Another sender, or one that was started anew, is not taken for the old one."""
+    feed = Feed(StateCollector(odometry=False))
+    feed.add("imu", 2_000_000_000)
+    feed.add("joint_states", 2_000_000_000)
+    with pytest.raises(G1MimicError, match=f"{topic}: time went back by 1.500 s"):
+        feed.add(topic, 500_000_000)

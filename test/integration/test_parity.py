@@ -17,14 +17,17 @@ from g1_mimic.learning.networks import Actor
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.synthesis import make_walk
-from g1_mimic.policy.controller import ControllerSettings, PolicyController
+from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.export import export_tracking_policy
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.rotations import quat_apply_inverse, quat_from_rpy, quat_multiply
 
 PERIOD, STATE_PERIOD = 20_000_000, 2_000_000  # ns: policy and states
 TERMS = tuple(OBSERVATION_TERMS)
+# The made-up states stand still to the last digit: no fault here.
+SETTINGS = ControllerSettings(start_mode="track", stand_time=0.1, frozen_time=10.0)
 
 
 def exported(path: Path, clip: MotionClip, profile: RobotProfile, terms: tuple[str, ...]) -> Path:
@@ -72,8 +75,7 @@ def test_observations_agree(tmp_path: Path, case: str) -> None:
         return act(obs, time_step)
 
     policy.act = spy  # type: ignore[method-assign]
-    settings = ControllerSettings(start_mode="track", stand_time=0.1)
-    controller = PolicyController(policy, profile, settings)
+    controller = PolicyController(policy, profile, SETTINGS)
     controller.activate()
     stamp = 0
     while not seen:  # standing, until the first step of the policy
@@ -117,9 +119,7 @@ def test_targets_agree(tmp_path: Path) -> None:
     env.reset_to(np.array([0]), np.array([0]), noise=0.0)
     action = np.random.default_rng(0).uniform(-0.3, 0.3, 29)
     policy.act = lambda obs, time_step: action  # type: ignore[method-assign]
-    controller = PolicyController(
-        policy, profile, ControllerSettings(start_mode="track", stand_time=0.1)
-    )
+    controller = PolicyController(policy, profile, SETTINGS)
     controller.activate()
     stamp = 0
     still = SimpleNamespace(qpos=env.physics.qpos.copy())

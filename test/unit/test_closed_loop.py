@@ -12,7 +12,7 @@ import pytest
 from g1_mimic.cli import main
 from g1_mimic.nodes.closed_loop import ClosedLoop
 from g1_mimic.nodes.sim_setup import SimSettings
-from g1_mimic.policy.controller import ControllerSettings
+from g1_mimic.policy.safety import ControllerSettings
 
 QUICK = ControllerSettings(stand_time=0.2)
 EVERYTHING = {

@@ -71,5 +71,5 @@ def test_the_first_fault_is_the_one_that_is_told() -> None:
 
 def test_a_latched_fault_says_how_to_clear_it() -> None:
     """The refusal names the fault and what to do."""
-    with pytest.raises(G1MimicError, match=r"tilted.*deactivate and activate"):
+    with pytest.raises(G1MimicError, match=r"tilted.*reset_fault"):
         ModeState().fail("tilted").stand()

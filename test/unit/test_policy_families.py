@@ -16,9 +16,10 @@ import pytest
 from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.contract import PolicyContract
-from g1_mimic.policy.controller import ControllerSettings, PolicyController
+from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.info import policy_info
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import load_profile

@@ -10,8 +10,9 @@ import pytest
 from g1_mimic.control.modes import Mode
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.sim_core import MotorTarget, Simulator, start_on_floor
-from g1_mimic.policy.controller import ControllerSettings, PolicyController
+from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
 

@@ -6,7 +6,7 @@
                          └────── stand ─────┘
 
 Damping is always available. A fault leads there and is latched: nothing but an explicit
-``clear`` (the operator deactivates and activates the node) lets the robot stand again.
+``clear`` (the operator's explicit reset) lets the robot stand again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ModeState:
         Raises:
             G1MimicError: while a fault is latched.
         """
-        self._refuse_when_latched("stand")
+        self.refuse_when_latched("stand")
         return replace(self, mode=Mode.STAND)
 
     def track(self, *, standing: bool) -> ModeState:
@@ -59,16 +59,17 @@ class ModeState:
         Raises:
             G1MimicError: while a fault is latched, or when the robot does not stand yet.
         """
-        self._refuse_when_latched("track")
+        self.refuse_when_latched("track")
         if self.mode is Mode.TRACK:
             return self
         if self.mode is not Mode.STAND or not standing:
             raise G1MimicError("cannot track: the robot does not stand in the first pose yet")
         return replace(self, mode=Mode.TRACK)
 
-    def _refuse_when_latched(self, wanted: str) -> None:
+    def refuse_when_latched(self, wanted: str) -> None:
+        """Raise a G1MimicError that names the latched fault, if there is one."""
         if self.fault:
             raise G1MimicError(
-                f"cannot {wanted}: a fault is latched ({self.fault}); deactivate and activate "
-                "the policy node to clear it"
+                f"cannot {wanted}: a fault is latched ({self.fault}); call the policy node's "
+                "service ~/reset_fault once its cause is gone"
             )

@@ -14,7 +14,8 @@ from g1_mimic.control.modes import Mode
 from g1_mimic.nodes.policy_file import load_policy, profile_of
 from g1_mimic.nodes.sim_core import MotorTarget
 from g1_mimic.nodes.sim_setup import SimSettings, make_simulator
-from g1_mimic.policy.controller import ControllerSettings, PolicyController
+from g1_mimic.policy.controller import PolicyController
+from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.policy.tracking_report import TrackingReport
 from g1_mimic.robot.names import NUM_JOINTS
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.service import Service
@@ -59,7 +61,7 @@ class Diagnostics:
         self._readers |= {f"{name}/{part}": reader for part, reader in (parts or {}).items()}
         self._last: list[tuple[Level, str]] = []
         self._out = node.create_publisher(DiagnosticArray, "diagnostics", 10)
-        self._timer = node.create_timer(1.0, self.publish)
+        steady_timer(node, 1.0, self.publish)
 
     def publish_on_change(self) -> None:
         """Publish now if a level or message differs from what was last told."""
@@ -90,6 +92,11 @@ class Diagnostics:
 
 def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> None:
+    """Call back every ``period`` s of the wall clock, whatever simulated time does."""
+    node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def trigger_service(node: Node, name: str, action: Callable[[], str]) -> Service[Any, Any]:

@@ -104,7 +104,9 @@ def _spin(node: Any) -> None:
         from rclpy.experimental.events_executor import EventsExecutor as Executor
     except ImportError:  # before Kilted
         from rclpy.executors import SingleThreadedExecutor as Executor
-    node.create_timer(HEARTBEAT, lambda: None)
+    from g1_mimic.nodes.common import steady_timer
+
+    steady_timer(node, HEARTBEAT, lambda: None)
     executor = Executor()
     executor.add_node(node)
     # EventsExecutor.spin() hangs; with any finite time-out it runs callbacks.

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
 from nav_msgs.msg import Odometry
-from pydantic import ConfigDict, Field
-from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from sensor_msgs.msg import Imu, JointState
-from std_msgs.msg import Empty, Float64, Float64MultiArray, String
+from std_msgs.msg import Empty
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import JointCommand, RobotState
@@ -26,53 +25,30 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.nodes.common import (
     ERROR,
-    LATCHED_QOS,
     OK,
     STREAM_QOS,
     WARN,
     Diagnostics,
+    steady_timer,
     trigger_service,
 )
-from g1_mimic.nodes.messages import JointMessage, gains_message
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import load_policy, profile_of
+from g1_mimic.nodes.policy_output import PolicyOutput
+from g1_mimic.nodes.policy_settings import PolicyNodeSettings
 from g1_mimic.nodes.state_input import StateCollector
-from g1_mimic.policy.controller import ControllerSettings, PolicyController, Tick
+from g1_mimic.nodes.state_watch import StateWatch
+from g1_mimic.policy.controller import PolicyController
+from g1_mimic.policy.inference import InferenceRunner
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.tracking_report import TrackingReport
 
-_WATCH_PERIOD = 0.02
+_WATCH_PERIOD = 0.005
 """Wall period of the watchdog, s."""
+_GRAPH_PERIOD = 0.1
+"""Wall period in which the other nodes are looked at, s."""
 _PARTING_TIME = 0.5
 """Wall time for which a node that is told to go repeats the damping command, s."""
-
-
-class PolicyNodeSettings(ControllerSettings):
-    """Parameters of ``policy``."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    policy: str = ""
-    """Policy file: a path, or the name of one of the package's own."""
-    action_scale: str = ""
-    """For a policy without one: rad per unit action, or 'effort' for 0.25·effort/stiffness."""
-    motion: str = ""
-    """What it tracks: names of clips that the policy carries, or other motions (names, files,
-    folders), comma-separated, the first one to begin with; empty: all that it carries."""
-    robot: str = ""
-    """Robot profile (name or path) whose limits hold; empty: the one of the policy."""
-    autostart: bool = False
-    """Configure and activate without a lifecycle manager."""
-    odometry: bool = False
-    """Wait for the topic odom with every state: tracking errors in position, judging falls."""
-    report: str = ""
-    """Where to write the JSON report at the end; empty: none."""
-    duration: float = Field(0.0, ge=0.0)
-    """Seconds of tracking, by the states' stamps, after which the node ends; 0: for ever."""
-    realtime_factor: float = Field(1.0, ge=0.0, le=20.0)
-    """That of the simulation, 1 on a robot; 0 (lock-step) needs no watchdog on arrival times."""
-    seed: int = Field(0, ge=0)
-    """That of the simulation, for the report."""
 
 
 class PolicyNode(LifecycleNode):
@@ -85,33 +61,22 @@ class PolicyNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("policy", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
-        self._settings = Parameters(self, PolicyNodeSettings).settings
+        self._settings = Parameters(self, PolicyNodeSettings, self._apply).settings
         self._controller: PolicyController | None = None
+        self._inference: InferenceRunner | None = None
         self._policy: OnnxPolicy | None = None
         self._report: TrackingReport | None = None
         self._problem = ""
         self._active = False
-        self._said: tuple[Mode, str] | None = None
+        self._ours = False
+        """The robot was taken and not handed on: it is damped while this node is not active."""
+        self._end_ns: int | None = None
+        self._fault_said = ""
+        self._watch = StateWatch(self._settings)
         self._forget_states()
 
-        self._target = JointMessage()
-        self._reference = JointMessage()
-        self._target_out = self.create_publisher(JointState, "joint_targets", STREAM_QOS)
-        self._gains_out = self.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
-        self._motion_out = self.create_publisher(String, "policy/motion", LATCHED_QOS)
         self._switches: list[Any] = []
-        self._mode_out = self.create_publisher(String, "policy/mode", LATCHED_QOS)
-        self._action_out = self.create_publisher(Float64MultiArray, "policy/action", 10)
-        self._reference_out = self.create_publisher(JointState, "reference/joint_states", 10)
-        self._scalars = {
-            name: self.create_publisher(Float64, f"policy/{name}", 10)
-            for name in (
-                "inference_ms",
-                "tracking_error/joint_pos",
-                "tracking_error/anchor_pos",
-                "tracking_error/anchor_ori",
-            )
-        }
+        self._output = PolicyOutput(self)
         topics: dict[str, Any] = {"joint_states": JointState, "imu": Imu}
         if self._settings.odometry:
             topics["odom"] = Odometry
@@ -120,21 +85,27 @@ class PolicyNode(LifecycleNode):
         self.create_subscription(
             Empty, "e_stop", lambda _: self._fail("emergency stop"), STREAM_QOS
         )
-        trigger_service(self, "~/stand", lambda: self._request("stand"))
-        trigger_service(self, "~/track", lambda: self._request("track"))
-        trigger_service(self, "~/stop", lambda: self._request("stop"))
+        for wanted in ("stand", "track", "stop"):
+            trigger_service(self, f"~/{wanted}", partial(self._request, wanted))
+        trigger_service(self, "~/reset_fault", self._reset_fault)
         self._diagnostics = Diagnostics(self, self._status)
-        self.create_timer(_WATCH_PERIOD, self._watch)
+        steady_timer(self, _WATCH_PERIOD, self._watch_states)
+        steady_timer(self, _GRAPH_PERIOD, self._watch_graph)
         if self._settings.autostart:
             for transition in (self.trigger_configure, self.trigger_activate):
                 if transition() != TransitionCallbackReturn.SUCCESS:
                     raise G1MimicError(self._problem or "the policy node could not start")
 
     def close(self) -> None:
-        """Damp the robot for a while if it is under control, and write the report."""
-        if self._active and not self._completed:
-            self._deactivate()
-        self._write_report()
+        """Damp the robot to the last if it is under control, and write the report."""
+        with self._letting_go() if self._active else nullcontext():
+            self._write_report()
+
+    def _apply(self, settings: PolicyNodeSettings) -> None:
+        """Take over changed parameters."""
+        self._settings = self._watch.settings = settings
+        if self._controller is not None:
+            self._controller.configure(settings)
 
     # Lifecycle ----------------------------------------------------------------------------------
 
@@ -145,14 +116,18 @@ class PolicyNode(LifecycleNode):
             if not settings.policy:
                 raise G1MimicError("parameter 'policy' is empty: give the policy file")
             policy = load_policy(settings.policy, settings.action_scale, settings.robot)
-            controller = PolicyController(
-                policy, profile_of(policy, settings.robot), settings, settings.motion
-            )
+            in_step = settings.realtime_factor == 0.0
+            inference = InferenceRunner(policy, None if in_step else settings.inference_wait)
+            profile = profile_of(policy, settings.robot)
+            controller = PolicyController(policy, profile, settings, settings.motion, inference)
             if controller.needs_odometry and not settings.odometry:
                 raise G1MimicError("the policy observes the pelvis' position: set odometry:=true")
         except G1MimicError as error:
             return self._refuse(str(error))
+        if self._fault_said:  # a new configuration clears no fault
+            controller.fail(self._fault_said)
         self._policy, self._controller, self._problem = policy, controller, ""
+        self._inference = inference
         self._report = TrackingReport(1.0 / policy.metadata.control_rate_hz)
         self._offer_motions(controller)
         return super().on_configure(state)
@@ -168,24 +143,28 @@ class PolicyNode(LifecycleNode):
                 trigger_service(self, f"~/switch_to_{name}", partial(self._switch, name))
                 for name in controller.motions
             ]
-        self._motion_out.publish(String(data=controller.motion))
+        self._output.tell_motion(controller.motion)
 
     def _switch(self, name: str) -> str:
         """Serve ~/switch_to_NAME."""
         assert self._controller is not None
         self._controller.switch(name)
-        self._motion_out.publish(String(data=name))
+        self._output.tell_motion(name)
         self.get_logger().info(f"motion: {name}")
         return f"motion: {name}"
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take the robot: refused while somebody else commands it."""
-        if (others := self.count_publishers("joint_targets") - 1) > 0:
+        """Take the robot: refused while somebody else commands it, or a fault is latched."""
+        if others := self._other_publishers():
             return self._refuse(f"{others} other publisher(s) on joint_targets: stop them first")
         assert self._controller is not None
+        try:
+            self._controller.activate()
+        except G1MimicError as error:
+            return self._refuse(str(error))
         self._forget_states()
-        self._controller.activate()
-        self._active = True
+        self._end_ns, self._problem = None, ""
+        self._active = self._ours = True
         return super().on_activate(state)
 
     def _refuse(self, problem: str) -> TransitionCallbackReturn:
@@ -197,15 +176,25 @@ class PolicyNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the robot go, damped."""
-        self._deactivate()
-        return super().on_deactivate(state)
+        with self._letting_go():
+            return super().on_deactivate(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Damp the robot when a transition failed in an unexpected way."""
+        if self._active:
+            with self._letting_go():
+                pass
+        return super().on_error(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget the policy."""
         for service in self._switches:
             self.destroy_service(service)
         self._switches = []
-        self._controller = self._policy = None
+        if self._inference is not None:
+            self._inference.close()
+        self._controller = self._policy = self._inference = None
+        self._ours = False
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -213,17 +202,17 @@ class PolicyNode(LifecycleNode):
         self._finish(0)
         return super().on_shutdown(state)
 
-    def _deactivate(self) -> None:
-        """Repeat the damping command for a while, so that no single loss matters, then be quiet."""
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        """Repeat the damping command while the block runs, and for a while."""
         self._active = False
         assert self._controller is not None
         self._controller.deactivate()
-        if self._state is not None:
-            end = time.monotonic() + _PARTING_TIME
-            while time.monotonic() < end:
-                self._send(self._controller.damping(self._state))
-                time.sleep(0.01)
-            self._target_out.wait_for_all_acked(Duration(seconds=0.2))
+        if self._state is None:
+            yield
+            return
+        with self._output.repeating(self._controller.damping(self._state), _PARTING_TIME):
+            yield
 
     # States -------------------------------------------------------------------------------------
 
@@ -231,37 +220,46 @@ class PolicyNode(LifecycleNode):
         self._collector = StateCollector(self._settings.odometry)
         self._state: RobotState | None = None
         self._command: JointCommand | None = None
-        self._arrived_at = time.monotonic()
-        self._end_ns: int | None = None
-        self._completed = False
+        self._watch.begin(time.monotonic())
 
     def _on_message(self, topic: str, message: Any) -> None:
         """Answer the state that this message completes, if it does."""
-        if not self._active:
+        if not self._active and not self._ours:
             return
         try:
             complete = self._collector.add(topic, message)
+            if complete is None:
+                return
+            state, arrived = complete
+            if self._state is not None and state.stamp == self._state.stamp:
+                self._repeat(state)
+            else:
+                self._answer(state, arrived)
         except G1MimicError as error:
             self._fail(str(error))
-            return
-        if complete is None:
-            return
-        state, arrived = complete
-        self._arrived_at = time.monotonic()
-        if self._state is not None and state.stamp == self._state.stamp:
-            self._repeat(state)
-        else:
-            self._answer(state, arrived)
+        except Exception as error:  # whatever it is, the answer is damping
+            self._fail(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+    def _age(self, stamp: int) -> float | None:
+        """Return how old a stamp is, s; None if that cannot be known (yet)."""
+        now = self.get_clock().now().nanoseconds
+        known = self._settings.state_clock == "ros" and now > 0  # 0: no clock message yet
+        return (now - stamp) * 1e-9 if known else None
 
     def _answer(self, state: RobotState, arrived: float) -> None:
         """Answer a new state."""
-        first, self._state = self._state is None, state
-        if self._end_ns is not None and state.stamp >= self._end_ns:
-            self._completed = True
-            self._finish(1 if self._faulty() else 0)
-            return
         controller = self._controller
         assert controller is not None and self._report is not None
+        first, self._state = self._state is None, state
+        reason = self._watch.arrived(time.monotonic(), self._age(state.stamp))
+        if not self._active:
+            self._send(controller.damping(state))
+            return
+        if reason:
+            controller.fail(reason)
+        if self._end_ns is not None and state.stamp >= self._end_ns:
+            self._finish(1 if self._faulty() else 0)
+            return
         command = controller.step(state)
         self._send(command)
         if not first:  # whose messages came while topics were still being matched
@@ -273,13 +271,14 @@ class PolicyNode(LifecycleNode):
                 self._report.add_hits(controller.hits)
             if controller.tick is not None:
                 self._report.add_tick(controller.tick)
-                self._publish_tick(controller.tick, state.stamp)
+                self._output.publish_tick(controller.tick, state.stamp)
         self._report.fell |= controller.tilted
         self._end_without_hope()
 
     def _repeat(self, state: RobotState) -> None:
         """Answer a state that was sent again: the first answer was lost, or the robot is paused."""
         assert self._controller is not None
+        self._watch.arrived(time.monotonic(), None)
         if self._command is None or self._command.mode is not self._controller.mode:
             self._send(self._controller.damping(state))
         else:
@@ -288,44 +287,18 @@ class PolicyNode(LifecycleNode):
     # Commands -----------------------------------------------------------------------------------
 
     def _send(self, command: JointCommand) -> None:
-        """Publish a command; what it depends on (mode, gains) goes first."""
+        """Publish a command, and tell mode and fault when they have changed."""
         self._command = command
-        self._say(command)
-        self._target.message.header.frame_id = command.mode.value
-        self._target.position[:] = command.position
-        self._target_out.publish(self._target.stamp(command.stamp))
-
-    def _say(self, command: JointCommand) -> None:
-        """Tell mode and fault when they have changed."""
-        controller = self._controller
-        news = (command.mode, controller.mode_state.fault if controller else "")
-        if news == self._said:
-            return
-        mode_changed = self._said is None or self._said[0] is not command.mode
-        self._said = news
-        if mode_changed:
-            self._gains_out.publish(gains_message(command))
-            self._mode_out.publish(String(data=command.mode.value))
+        news = command.mode is not self._output.mode
+        self._output.send(command)
+        if news:
             self.get_logger().info(f"mode: {command.mode.value}")
-        if news[1]:
-            self.get_logger().error(f"fault: {news[1]}; damping until the node is reactivated")
-        self._diagnostics.publish_on_change()
-
-    def _publish_tick(self, tick: Tick, stamp: int) -> None:
-        """Publish what people plot."""
-        self._action_out.publish(Float64MultiArray(data=tick.action))
-        self._reference.position[:] = tick.reference.joint_pos
-        self._reference.velocity[:] = tick.reference.joint_vel
-        self._reference_out.publish(self._reference.stamp(stamp))
-        figures = {
-            "inference_ms": tick.inference_s * 1e3,
-            "tracking_error/joint_pos": float(np.abs(tick.joint_error).mean()),
-            "tracking_error/anchor_ori": tick.anchor_angle,
-        }
-        if tick.anchor_error is not None:
-            figures["tracking_error/anchor_pos"] = float(np.linalg.norm(tick.anchor_error))
-        for name, value in figures.items():
-            self._scalars[name].publish(Float64(data=value))
+        fault = self._controller.mode_state.fault if self._controller else ""
+        if fault and fault != self._fault_said:
+            self.get_logger().error(f"fault: {fault}; damping until ~/reset_fault")
+        if news or fault != self._fault_said:
+            self._fault_said = fault
+            self._diagnostics.publish_on_change()
 
     def _request(self, wanted: str) -> str:
         """Serve ~/stand, ~/track and ~/stop."""
@@ -335,16 +308,32 @@ class PolicyNode(LifecycleNode):
         getattr(controller, wanted)()
         return f"mode: {controller.mode.value}"
 
+    def _reset_fault(self) -> str:
+        """Serve ~/reset_fault."""
+        controller = self._controller
+        if controller is None:
+            raise G1MimicError("the policy node is not configured")
+        fault = controller.mode_state.fault
+        if not fault:
+            return "no fault is latched"
+        controller.reset_fault()
+        self._forget_states()
+        self._fault_said = ""
+        self.get_logger().warning(f"fault reset: {fault}")
+        self._diagnostics.publish_on_change()
+        return f"reset: {fault}; mode: {controller.mode.value}"
+
     # Faults -------------------------------------------------------------------------------------
 
     def _fail(self, reason: str) -> None:
         """Latch a fault and damp at once, without waiting for the next state."""
-        if self._controller is None or not self._active:
+        if self._controller is None:
             return
         self._controller.fail(reason)
-        if self._state is not None:
+        if self._ours and self._state is not None:
             self._send(self._controller.damping(self._state))
-        self._end_without_hope()
+        if self._active:
+            self._end_without_hope()
 
     def _end_without_hope(self) -> None:
         """End a run of limited duration that a fault kept from tracking: its end never comes."""
@@ -356,20 +345,30 @@ class PolicyNode(LifecycleNode):
         ):
             self._finish(1)
 
-    def _watch(self) -> None:
+    def _watch_states(self) -> None:
         """Watch the arrival of states by the wall clock."""
-        if not self._active or self._state is None or self.finished.done():
+        if not self._active or self.finished.done():
             return
-        settings = self._settings
-        gone = self.count_publishers("joint_states") == 0
-        if settings.realtime_factor > 0.0:
-            silence = (time.monotonic() - self._arrived_at) * settings.realtime_factor
-            if silence > settings.state_timeout:
-                self._fail(f"no state for {silence:.3f} s")
-        if gone:
+        if reason := self._watch.silent(time.monotonic()):
+            self._fail(reason)
+
+    def _watch_graph(self) -> None:
+        """Watch who else is there."""
+        others = self._other_publishers()
+        if not self._active:
+            self._ours = self._ours and not others  # handed on
+            return
+        if self.finished.done():
+            return
+        if others:
+            self._fail(f"{others} other publisher(s) on joint_targets")
+        if self._state is not None and self.count_publishers("joint_states") == 0:
             self._fail("nobody publishes joint_states any more")
-            if settings.duration > 0.0 or settings.realtime_factor == 0.0:
+            if self._settings.duration > 0.0 or self._settings.realtime_factor == 0.0:
                 self._finish(1)
+
+    def _other_publishers(self) -> int:
+        return self.count_publishers("joint_targets") - 1
 
     def _faulty(self) -> bool:
         """True if a fault other than a fall is latched: a fall is a result."""
@@ -390,7 +389,8 @@ class PolicyNode(LifecycleNode):
             "motion": controller.motion,
             "mode": controller.mode.value,
             "fault": fault or "none",
-            "missed_policy_periods": controller.missed_ticks,
+            **controller.figures(),
+            **self._watch.figures(),
             **{f"latency_{k}_ms": v for k, v in report.latency_ms().items()},
         }
         if fault:
@@ -399,6 +399,8 @@ class PolicyNode(LifecycleNode):
             return WARN, "not active", figures
         if self._state is None:
             return WARN, f"waiting for {' and '.join(self._collector.topics)}", figures
+        if warning := self._watch.warning() or controller.warning():
+            return WARN, f"{controller.mode.value}: {warning}", figures
         level = OK if controller.mode is not Mode.DAMPING else WARN
         return level, controller.mode.value, figures
 

@@ -281,6 +281,8 @@ class MujocoSim(Node):
         self._sim.reset()
         self._may_release = False
         self._problem = ""
+        if not self._lockstep and not self._paused:
+            self._advance()  # the new pose is out before the caller knows of it
         return "the robot is back at its start, in the hoist"
 
     def _push(self) -> str:

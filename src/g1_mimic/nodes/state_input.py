@@ -10,6 +10,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState
 
 from g1_mimic.control.state import RobotState
+from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.messages import JointReader, quaternion, stamp_to_ns, vector3
 
 _KEPT = 16
@@ -28,7 +29,7 @@ class StateCollector:
     """Collects the messages of equal stamps: topics have no common order.
 
     A state that comes again with the stamp of the last one is given again (whoever sends it is
-    alive, but paused or without an answer); older ones are dropped.
+    alive, but paused or without an answer). Within a topic, stamps never go back.
 
     Args:
         odometry: wait for ``odom`` with every state.
@@ -38,6 +39,8 @@ class StateCollector:
         self.topics = ("joint_states", "imu", "odom") if odometry else ("joint_states", "imu")
         self._reader = JointReader("joint_states")
         self._parts: dict[int, _Parts] = {}
+        self._newest: dict[str, int] = {}
+        """Stamp of the newest message by topic."""
         self._last_stamp: int | None = None
 
     def add(
@@ -46,9 +49,14 @@ class StateCollector:
         """Add a message; return the state that it completes, and when its first message came.
 
         Raises:
-            G1MimicError: if the completed state lacks a joint or a value.
+            G1MimicError: if the completed state lacks a joint or a value, or the topic's time has
+                gone back: its sender, or its clock, is not the one it was.
         """
         stamp = stamp_to_ns(message.header.stamp)
+        newest = self._newest.setdefault(topic, stamp)
+        if stamp < newest:
+            raise G1MimicError(f"{topic}: time went back by {(newest - stamp) * 1e-9:.3f} s")
+        self._newest[topic] = stamp
         if self._last_stamp is not None and stamp < self._last_stamp:
             return None
         if stamp not in self._parts and len(self._parts) >= _KEPT:

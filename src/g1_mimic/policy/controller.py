@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import ConfigDict, Field
 
 from g1_mimic.control.modes import Mode, ModeState
 from g1_mimic.control.pd_target import (
     LimitHits,
-    NonFiniteError,
-    TargetLimits,
     action_to_target,
     limit_target,
 )
 from g1_mimic.control.state import JointCommand, RobotState
+from g1_mimic.control.supervision import StateSupervisor
 from g1_mimic.envs.observations import (
     OBSERVATION_TERMS,
     ObservationInputs,
@@ -25,37 +22,24 @@ from g1_mimic.envs.observations import (
 )
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.alignment import ReferenceFrame
+from g1_mimic.policy.inference import InferenceRunner
 from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.policy.player import MotionPlayer, clips_for
+from g1_mimic.policy.safety import ControllerSettings, check_default_pose, deployment_limits
 from g1_mimic.robot.kinematics import torso_pose
-from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, NUM_JOINTS, WAIST_INDICES
+from g1_mimic.robot.names import (
+    ANCHOR_BODY_NAME,
+    BODY_NAMES,
+    NUM_JOINTS,
+    WAIST_INDICES,
+)
 from g1_mimic.rotations import quat_apply_inverse, quat_error
-from g1_mimic.settings import Settings
 
 if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
     from g1_mimic.robot.profile import RobotProfile
 
 _DOWN = np.array([0.0, 0.0, -1.0])
-
-
-class ControllerSettings(Settings):
-    """What an operator may choose about the controller."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    start_mode: Literal["damping", "stand", "track"] = "track"
-    """How far activation goes by itself; a robot's operator may prefer 'damping'."""
-    stand_time: float = Field(2.0, ge=0.1, le=30.0)
-    """Time in which stand moves from the measured pose to the clip's first pose, s."""
-    blend_time: float = Field(1.0, ge=0.02, le=10.0)
-    """Time in which one clip goes over to another while tracking, s."""
-    tilt_limit: float = Field(1.2, gt=0.0, le=3.15)
-    """Angle between robot and reference torso, heading aside, that is a fault, rad."""
-    torque_limits: Literal["deployment", "training"] = "deployment"
-    """Which of the profile's torque limits hold: training's are higher at ankles and waist."""
-    state_timeout: float = Field(0.1, gt=0.0, le=10.0)
-    """Time without a new state that is a fault, s."""
 
 
 class TiltError(G1MimicError):
@@ -87,13 +71,14 @@ class PolicyController:
 
     `step` takes every state (500 Hz) and always answers, with damping if anything is wrong. The
     policy itself runs on those states whose stamps reach its own rate (50 Hz), so that real time
-    and lock-step take the same path.
+    and lock-step take the same path. While its action is not there, its last target is held.
 
     Args:
         policy: what acts.
         profile: of the robot, whose limits hold.
-        settings: see there.
+        settings: see there; `configure` replaces them.
         motion: what is tracked, as `policy.player.clips_for` reads it.
+        inference: runs the policy; None: at once, in `step`.
 
     Attributes:
         mode_state: mode and latched fault.
@@ -101,6 +86,9 @@ class PolicyController:
         hits: which limits the last command ran into; None in damping.
         tilted: the latched fault is a tilt: the robot fell.
         missed_ticks: policy periods that no state fell into.
+        missed_inferences: policy periods at whose end the action was not there yet.
+        tilt: last angle between robot and reference torso, heading aside, rad.
+        supervisor: checks the states.
 
     Raises:
         G1MimicError: if the policy does not fit the robot.
@@ -112,10 +100,14 @@ class PolicyController:
         profile: RobotProfile,
         settings: ControllerSettings,
         motion: str = "",
+        inference: InferenceRunner | None = None,
     ) -> None:
         meta = policy.metadata
-        self._policy, self._settings, self._meta = policy, settings, meta
-        self._limits = _limits(policy, profile, settings)
+        self._policy, self._profile, self._meta = policy, profile, meta
+        self._inference = inference or InferenceRunner(policy)
+        self.supervisor = StateSupervisor(profile, settings)
+        self.configure(settings)
+        check_default_pose(meta, profile)
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
@@ -131,7 +123,9 @@ class PolicyController:
         self.tick: Tick | None = None
         self.hits: LimitHits | None = None
         self.tilted = False
-        self.missed_ticks = 0
+        self.missed_ticks = self.missed_inferences = self._overdue = 0
+        self._limit_hits = dict.fromkeys(LimitHits._fields, 0)
+        self.tilt = 0.0
         self._active = False
         self._last_state: RobotState | None = None
         self._slewed = self._default
@@ -183,11 +177,19 @@ class PolicyController:
         seconds = self._settings.blend_time
         self._reference.switch(name, self._step, anchor_pos, anchor_quat, seconds)
 
+    def configure(self, settings: ControllerSettings) -> None:
+        """Take other settings; they hold from the next state on."""
+        self._settings = self.supervisor.limits = settings
+        self._limits = deployment_limits(self._policy.metadata, self._profile, settings)
+
     def activate(self) -> None:
-        """Clear a latched fault and begin, from damping, as ``start_mode`` says."""
-        self.mode_state = self.mode_state.clear()
-        self.tilted = False
-        self._last_state = None
+        """Begin, from damping, as ``start_mode`` says.
+
+        Raises:
+            G1MimicError: while a fault is latched.
+        """
+        self.mode_state.refuse_when_latched("activate")
+        self._forget_states()
         self._active, self._begun = True, False
 
     def deactivate(self) -> None:
@@ -198,6 +200,16 @@ class PolicyController:
     def fail(self, reason: str) -> None:
         """Latch a fault and go to damping."""
         self.mode_state = self.mode_state.fail(reason)
+
+    def reset_fault(self) -> None:
+        """Forget a latched fault; the mode stays damping."""
+        self.mode_state = self.mode_state.clear()
+        self.tilted = False
+        self._forget_states()
+
+    def _forget_states(self) -> None:
+        self._last_state = None
+        self.supervisor.begin()
 
     def stop(self) -> None:
         """Go to damping by choice."""
@@ -214,6 +226,7 @@ class PolicyController:
         self._reference.rewind()
         self._stand_from, self._stand_since = state.joint_pos.copy(), state.stamp
         self._slewed = state.joint_pos.copy()
+        self.supervisor.begin_following(state)
 
     def track(self) -> None:
         """Begin to track the clip from its first frame, aligned to where the robot is.
@@ -228,7 +241,30 @@ class PolicyController:
         self._reference.align(*self._anchor(state))
         self._action = np.zeros(NUM_JOINTS)
         self._history.reset()
+        self._target = self._reference.frame(0).joint_pos
+        self._inference.abandon()
+        self._overdue = 0
+        self.supervisor.begin_following(state)
         self._step, self._next_tick = 0, state.stamp
+
+    def warning(self) -> str:
+        """Return what is not a fault yet, or an empty string."""
+        if self.mode is Mode.TRACK and self._overdue:
+            return f"no new action for {self._overdue} policy period(s)"
+        return ""
+
+    def figures(self) -> dict[str, object]:
+        """Return what diagnostics show about states, limits and timing."""
+        supervisor = self.supervisor
+        return {
+            "tilt_rad": self.tilt,
+            "joint_speed_peak": supervisor.peak_speed,
+            "encoder_error_peak_rad": supervisor.peak_encoder_error,
+            "following_error_peak_rad": supervisor.peak_following_error,
+            **{f"{name}_limit_hits": count for name, count in self._limit_hits.items()},
+            "missed_policy_periods": self.missed_ticks,
+            "missed_inferences": self.missed_inferences,
+        }
 
     def step(self, state: RobotState) -> JointCommand:
         """Answer one state. Never raises: whatever goes wrong is a fault, and the answer damping.
@@ -236,8 +272,12 @@ class PolicyController:
         Stamps must grow from call to call.
         """
         self.tick = self.hits = None
+        if not self._active:
+            return self.damping(state)
         try:
-            self._check(state)
+            self.supervisor.check(state, moving=self.mode is not Mode.DAMPING)
+            if self.needs_odometry and state.base_pos is None:
+                raise G1MimicError("the policy needs odometry (topic odom), and there is none")
             return self._respond(state)
         except G1MimicError as error:
             self.tilted |= isinstance(error, TiltError)
@@ -255,11 +295,11 @@ class PolicyController:
 
     def _respond(self, state: RobotState) -> JointCommand:
         last, self._last_state = self._last_state, state
-        if self._active and not self._begun:
+        if not self._begun:
             self._begun = True
             if self._settings.start_mode != "damping":
                 self.stand()
-        if not self._active or self.mode is Mode.DAMPING:
+        if self.mode is Mode.DAMPING:
             return self.damping(state)
         if (
             self.mode is Mode.STAND
@@ -273,6 +313,8 @@ class PolicyController:
             desired, self._slewed, state.joint_pos, state.joint_vel, dt, self._limits
         )
         self._slewed, self.hits = limited.slewed, limited.hits
+        for name, joints in limited.hits._asdict().items():
+            self._limit_hits[name] += bool(joints.any())
         gains = self._limits
         return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
 
@@ -286,24 +328,40 @@ class PolicyController:
         self._check_tilt(self._anchor(state)[1], reference)
         s = min((state.stamp - self._stand_since) * 1e-9 / self._settings.stand_time, 1.0)
         blend = s * s * (3.0 - 2.0 * s)
-        return self._stand_from + blend * (reference.joint_pos - self._stand_from)
+        target: np.ndarray = self._stand_from + blend * (reference.joint_pos - self._stand_from)
+        self.supervisor.check_following(state, target)
+        return target
 
     def _track(self, state: RobotState) -> np.ndarray:
         """Run the policy where its turn has come, else keep its last target."""
+        self._collect()
+        anchor_pos, anchor_quat = self._anchor(state)
+        self._check_tilt(anchor_quat, self._reference.frame(self._step))
         if state.stamp >= self._next_tick:
             # A late state moves the grid: the policy must not run twice in a row to catch up.
             late = (state.stamp - self._next_tick) // self._period
             self.missed_ticks += late
             self._next_tick += (late + 1) * self._period
-            self._run_policy(state)
+            if self._inference.busy:
+                self._miss()
+            else:
+                self._run_policy(state, anchor_pos, anchor_quat)
             self._step += 1
+        self.supervisor.check_following(state, self._reference.frame(self._step - 1).joint_pos)
         return self._target
 
-    def _run_policy(self, state: RobotState) -> None:
+    def _miss(self) -> None:
+        """Count a policy period at whose end the action was not there."""
+        self.missed_inferences += 1
+        self._overdue += 1
+        if self._overdue >= self._settings.max_missed_inferences:
+            raise G1MimicError(f"no new action for {self._overdue} policy periods")
+
+    def _run_policy(
+        self, state: RobotState, anchor_pos: np.ndarray | None, anchor_quat: np.ndarray
+    ) -> None:
         reference = self._reference.frame(self._step)
         graph = self._reference.graph_input(self._step)
-        anchor_pos, anchor_quat = self._anchor(state)
-        self._check_tilt(anchor_quat, reference)
         frame = build_observation(
             self._meta.observation_names,
             ObservationInputs(
@@ -322,22 +380,30 @@ class PolicyController:
                 last_action=(self._action + graph.previous_shift)[None],
             ),
         )[0]
-        started = time.perf_counter()
         observation = self._history.push(frame)
-        action = self._policy.act(observation, graph.time_step) + graph.action_shift
-        inference = time.perf_counter() - started
-        self._action = action
-        self._target = action_to_target(action, self._default, self._scale)
-        self.tick = Tick(
+        self._inference.start(observation, graph.time_step)
+        self._action_shift = graph.action_shift
+        self._awaited = Tick(
             step=self._step,
             reference=reference,
-            action=action,
+            action=self._action,
             joint_error=state.joint_pos - reference.joint_pos,
             anchor_error=None if anchor_pos is None else anchor_pos - reference.anchor_pos,
             anchor_angle=float(quat_error(anchor_quat, reference.anchor_quat)),
             anchor_quat=anchor_quat,
-            inference_s=inference,
+            inference_s=0.0,
         )
+        self._collect(wait=True)
+
+    def _collect(self, *, wait: bool = False) -> None:
+        """Take over the action that was waited for, once it is there."""
+        result = self._inference.collect(wait=wait)
+        if result is None:
+            return
+        self._overdue = 0
+        self._action = action = result.action + self._action_shift
+        self._target = action_to_target(action, self._default, self._scale)
+        self.tick = replace(self._awaited, action=action, inference_s=result.seconds)
 
     def _anchor(self, state: RobotState) -> tuple[np.ndarray | None, np.ndarray]:
         """Return the anchor body's position (None without odometry) and orientation."""
@@ -358,57 +424,14 @@ class PolicyController:
     def _check_tilt(self, anchor_quat: np.ndarray, reference: ReferenceFrame) -> None:
         down = quat_apply_inverse(anchor_quat, _DOWN)
         wanted = quat_apply_inverse(reference.anchor_quat, _DOWN)
-        angle = float(np.arccos(np.clip(down @ wanted, -1.0, 1.0)))
-        if angle > self._settings.tilt_limit:
+        self.tilt = float(np.arccos(np.clip(down @ wanted, -1.0, 1.0)))
+        if self.tilt > self._settings.tilt_limit:
             raise TiltError(
-                f"the torso is tilted by {angle:.2f} rad from the reference "
+                f"the torso is tilted by {self.tilt:.2f} rad from the reference "
                 f"(limit {self._settings.tilt_limit:g})"
             )
-
-    def _check(self, state: RobotState) -> None:
-        """Refuse a state that cannot be true."""
-        for name in ("joint_pos", "joint_vel", "base_quat", "base_ang_vel"):
-            if not np.isfinite(getattr(state, name)).all():
-                raise NonFiniteError(f"the measured {name} is not finite")
-        for name in ("base_pos", "base_lin_vel"):
-            value = getattr(state, name)
-            if value is not None and not np.isfinite(value).all():
-                raise NonFiniteError(f"the measured {name} is not finite")
-        with np.errstate(over="ignore"):
-            norm = float(np.linalg.norm(state.base_quat))
-        if abs(norm - 1.0) > 1e-2:
-            raise G1MimicError(f"the pelvis' orientation has norm {norm:.3g}, not 1")
-        if self.needs_odometry and state.base_pos is None:
-            raise G1MimicError("the policy needs odometry (topic odom), and there is none")
-        if self._last_state is not None and self._active:
-            gap = (state.stamp - self._last_state.stamp) * 1e-9
-            if gap <= 0.0:
-                raise G1MimicError(f"time went back by {-gap:.3f} s between two states")
-            if gap > self._settings.state_timeout and self.mode is not Mode.DAMPING:
-                raise G1MimicError(f"no state for {gap:.3f} s")
 
     def _require_state(self, wanted: str) -> RobotState:
         if not self._active or self._last_state is None:
             raise G1MimicError(f"cannot {wanted}: the node is not active, or no state has arrived")
         return self._last_state
-
-
-def _limits(
-    policy: OnnxPolicy, profile: RobotProfile, settings: ControllerSettings
-) -> TargetLimits:
-    """Return the policy's gains under the tighter limits of policy and profile."""
-    meta = policy.metadata
-    own = TargetLimits.from_profile(profile)
-    if settings.torque_limits == "training":
-        own = replace(own, torque_limit=profile.torque_limit)
-    gains = replace(
-        own,
-        stiffness=np.asarray(meta.joint_stiffness, dtype=np.float64),
-        damping=np.asarray(meta.joint_damping, dtype=np.float64),
-    )
-    for name in ("torque_limit", "velocity_limit"):
-        value = getattr(meta, name)
-        if value is not None and len(value):
-            tighter = np.minimum(getattr(own, name), np.asarray(value, dtype=np.float64))
-            gains = replace(gains, **{name: tighter})
-    return gains

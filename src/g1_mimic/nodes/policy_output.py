@@ -1,0 +1,105 @@
+"""What the node ``policy`` publishes besides diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64, Float64MultiArray, String
+
+from g1_mimic.control.modes import Mode
+from g1_mimic.control.state import JointCommand
+from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS
+from g1_mimic.nodes.messages import JointMessage, gains_message
+from g1_mimic.policy.controller import Tick
+
+_REPEAT = 0.01
+"""Period in which a parting command is repeated, s."""
+
+
+class PolicyOutput:
+    """Publishers of commands, mode and what people plot.
+
+    Args:
+        node: publishes.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._target, self._reference = JointMessage(), JointMessage()
+        self._target_out = node.create_publisher(JointState, "joint_targets", STREAM_QOS)
+        self._gains_out = node.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
+        self._motion_out = node.create_publisher(String, "policy/motion", LATCHED_QOS)
+        self._mode_out = node.create_publisher(String, "policy/mode", LATCHED_QOS)
+        self._action_out = node.create_publisher(Float64MultiArray, "policy/action", 10)
+        self._reference_out = node.create_publisher(JointState, "reference/joint_states", 10)
+        self._scalars = {
+            name: node.create_publisher(Float64, f"policy/{name}", 10)
+            for name in (
+                "inference_ms",
+                "tracking_error/joint_pos",
+                "tracking_error/anchor_pos",
+                "tracking_error/anchor_ori",
+            )
+        }
+        self.mode: Mode | None = None
+        """Mode of the last command."""
+
+    def tell_motion(self, name: str) -> None:
+        """Publish the name of the clip that is tracked, or comes next."""
+        self._motion_out.publish(String(data=name))
+
+    def send(self, command: JointCommand) -> None:
+        """Publish a command; what it depends on (mode, gains) goes first."""
+        if command.mode is not self.mode:
+            self.mode = command.mode
+            self._gains_out.publish(gains_message(command))
+            self._mode_out.publish(String(data=command.mode.value))
+        self._target.message.header.frame_id = command.mode.value
+        self._target.position[:] = command.position
+        self._target_out.publish(self._target.stamp(command.stamp))
+
+    @contextmanager
+    def repeating(self, command: JointCommand, at_least: float) -> Iterator[None]:
+        """Repeat a command while the block runs, and for ``at_least`` s, so that no loss matters.
+
+        Nothing else may be sent meanwhile.
+        """
+        over = threading.Event()
+        began = time.monotonic()
+
+        def repeat() -> None:
+            while not over.wait(_REPEAT):
+                self.send(command)
+
+        self.send(command)
+        thread = threading.Thread(target=repeat, name="parting", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            time.sleep(max(0.0, began + at_least - time.monotonic()))
+            over.set()
+            thread.join()
+            self._target_out.wait_for_all_acked(Duration(seconds=0.2))
+
+    def publish_tick(self, tick: Tick, stamp: int) -> None:
+        """Publish what people plot."""
+        self._action_out.publish(Float64MultiArray(data=tick.action))
+        self._reference.position[:] = tick.reference.joint_pos
+        self._reference.velocity[:] = tick.reference.joint_vel
+        self._reference_out.publish(self._reference.stamp(stamp))
+        figures = {
+            "inference_ms": tick.inference_s * 1e3,
+            "tracking_error/joint_pos": float(np.abs(tick.joint_error).mean()),
+            "tracking_error/anchor_ori": tick.anchor_angle,
+        }
+        if tick.anchor_error is not None:
+            figures["tracking_error/anchor_pos"] = float(np.linalg.norm(tick.anchor_error))
+        for name, value in figures.items():
+            self._scalars[name].publish(Float64(data=value))
