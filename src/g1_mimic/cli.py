@@ -212,13 +212,20 @@ def _add_render(commands: Any) -> None:
     parser.add_argument("-o", "--output", required=True, help="file to write: .mp4 or .png")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--action-scale",
+        default="",
+        metavar="RAD|effort",
+        help="of a policy of others whose file lacks it (holosoma): rad per unit action, or "
+        "effort for 0.25·effort/stiffness",
+    )
     parser.set_defaults(run=_render)
 
 
 def _render(args: argparse.Namespace) -> None:
     from g1_mimic.learning.rollout import render_source
 
-    print(render_source(args.source, Path(args.output), args.seconds, args.seed))
+    print(render_source(args.source, Path(args.output), args.seconds, args.seed, args.action_scale))
 
 
 if __name__ == "__main__":

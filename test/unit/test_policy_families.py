@@ -15,6 +15,7 @@ import pytest
 
 from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.rollout import batched_act, make_policy_env, motions_of_policy
 from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.info import policy_info
@@ -247,6 +248,46 @@ def test_without_an_action_scale_a_file_is_refused(motion: Any, tmp_path: Path) 
     change_props(path, lambda key: False, action_scale="[0.5]")
     with pytest.raises(G1MimicError, match="has an action scale of its own"):
         OnnxPolicy.load(path, "effort")
+
+
+def test_evaluation_feeds_a_policy_as_its_trainer(motion: Any, model: Any, tmp_path: Path) -> None:
+    """Side by side, each robot with a history of its own, and the velocity of the IMU."""
+    policy = policy_like(
+        "mjlab",
+        ff.WITH_STATE_ESTIMATION,
+        velocity_of="imu",
+        history={"base_ang_vel": 3, "joint_vel": 2},
+        scales={"joint_vel": 0.05},
+    )
+    path = ff.write_mjlab(tmp_path / "mjlab.onnx", policy, motion, GAINS)
+    loaded = OnnxPolicy.load(path)
+    env = make_policy_env(loaded, None, 2, {"episode_length_s": 1.0})
+    act = batched_act(loaded, env.reference)
+    trainers = [ff.Trainer(policy, motion, model) for _ in range(2)]
+    for trainer in trainers:  # the robots stand where the clip is
+        trainer.aligned, trainer.turn, trainer.shift = True, np.eye(3), np.zeros(3)
+    try:
+        env.reset(0)
+        env.reset_to(np.arange(2), np.array([0, 3]))
+        observations = env.observe()
+        for _ in range(5):
+            actions = act(observations.policy, env.frame)
+            for i, trainer in enumerate(trainers):
+                qpos, qvel = env.physics.qpos[i].copy(), env.physics.qvel[i].copy()
+                wanted, _ = trainer.act(int(env.frame[i]), qpos, qvel)
+                np.testing.assert_allclose(actions[i], wanted, atol=1e-4)
+            observations = env.step(actions).observations
+    finally:
+        env.close()
+
+
+def test_a_clip_is_found_from_the_torso_alone(files: dict[str, Path], motion: Any) -> None:
+    """holosoma's files do not have the pelvis: it follows from torso and waist."""
+    clip = motions_of_policy(OnnxPolicy.load(files["holosoma"], "effort")).clips[0]
+    pelvis = clip.body_index("pelvis")
+    np.testing.assert_allclose(clip.body_pos_w[:, pelvis], motion.body_pos_w[:, 0], atol=1e-5)
+    same = (clip.body_quat_w[:, pelvis] * motion.body_quat_w[:, 0]).sum(-1)
+    np.testing.assert_allclose(np.abs(same), 1.0, atol=1e-6)
 
 
 # Refusals --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from g1_mimic.envs.config import EnvConfig, ResetConfig
+from g1_mimic.envs.observations import term_slices
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
@@ -18,26 +19,30 @@ from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.batch import PolicyBatch
+from g1_mimic.policy.contract import OWN
 from g1_mimic.policy.locate import find_policy
+from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.kinematics import pelvis_pose
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, WAIST_INDICES
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
 
 def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
     """Return the clips that an exported policy carries, with equal shares."""
     meta = policy.metadata
-    pelvis = meta.body_names.index("pelvis")
+    root = BODY_NAMES[0] if BODY_NAMES[0] in meta.body_names else meta.anchor_body_name
+    body = meta.body_names.index(root)
     clips = []
     for span in meta.spans(policy.num_frames):
         frames = [policy.reference(t) for t in range(span.first, span.last + 1)]
-        clip = complete_clip(
-            span.name,
-            meta.control_rate_hz,
-            np.array([frame.body_pos_w[pelvis] for frame in frames]),
-            np.array([frame.body_quat_w[pelvis] for frame in frames]),
-            np.array([frame.joint_pos for frame in frames]),
-            span.looped,
-        )
+        joint_pos = np.array([frame.joint_pos for frame in frames])
+        pos = np.array([frame.body_pos_w[body] for frame in frames])
+        quat = np.array([frame.body_quat_w[body] for frame in frames])
+        if root == ANCHOR_BODY_NAME:  # holosoma's files know no other body
+            pos, quat = pelvis_pose(pos, quat, joint_pos[:, list(WAIST_INDICES)])
+        name = span.name or "motion"
+        clip = complete_clip(name, meta.control_rate_hz, pos, quat, joint_pos, span.looped)
         clips.append(clip)
     return MotionLibrary.weighted(clips, [1.0] * len(clips))
 
@@ -45,7 +50,7 @@ def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
 def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProfile:
     """Return the robot that a policy was trained for, or ``robot`` under the policy's gains."""
     meta = policy.metadata
-    profile = load_profile(robot or meta.robot_profile)
+    profile = load_profile(robot or meta.robot_profile or "g1_29dof")
     stiffness = np.asarray(meta.joint_stiffness)
     return replace(
         profile,
@@ -84,7 +89,22 @@ def make_policy_env(
 
 
 def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
-    """Return ``policy`` as a function of observations [N, n] and frames of ``reference`` [N]."""
+    """Return ``policy`` as a function of observations [N, n] and frames of ``reference`` [N].
+
+    It is for one episode of each robot: a policy that observes histories remembers them.
+
+    Raises:
+        G1MimicError: if the policy observes a velocity that its other observations do not tell.
+    """
+    meta = policy.metadata
+    parts = term_slices(meta.observation_names)
+    shifted = "base_lin_vel" in parts and any(meta.base_lin_vel_point)
+    if shifted and "base_ang_vel" not in parts:
+        raise G1MimicError(
+            f"the policy of {meta.family} observes base_lin_vel without base_ang_vel: it runs in "
+            "deploy_sim only"
+        )
+    histories: list[ObservationHistory] = []
     steps = []
     spans = policy.metadata.spans(policy.num_frames)
     for own, unrolled in zip(spans, reference.spans, strict=True):
@@ -92,14 +112,33 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
         steps.append(own.first + np.arange(unrolled.length) % period)
     time_step = np.concatenate(steps)
 
+    # The environment recomputes velocities; a trainer of others had those in the file.
+    given = [policy.reference(t) for t in range(policy.num_frames if meta.family != OWN else 0)]
+    command = np.array([np.concatenate([frame.joint_pos, frame.joint_vel]) for frame in given])
     batch = PolicyBatch(policy)
-    return lambda obs, frames: batch.act(obs, time_step[frames])
+
+    def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        obs, times = obs.copy(), time_step[frames]
+        if len(command) and "command" in parts:
+            obs[:, parts["command"]] = command[times]
+        if shifted:
+            turning = obs[:, parts["base_ang_vel"]]
+            obs[:, parts["base_lin_vel"]] += np.cross(turning, meta.base_lin_vel_point)
+        if max(meta.history_lengths, default=1) > 1:
+            if not histories:
+                histories.extend(ObservationHistory(meta) for _ in obs)
+            rows = zip(histories, obs, strict=True)
+            obs = np.stack([history.push(row) for history, row in rows])
+        return batch.act(obs, times)
+
+    return act
 
 
 def evaluate_policy(
     path: Path,
     *,
     robot: str | None = None,
+    action_scale: str = "",
     episodes: int = 64,
     seconds: float = 10.0,
     seed: int = 0,
@@ -112,6 +151,7 @@ def evaluate_policy(
     Args:
         path: the ONNX file.
         robot: profile whose limits and armature replace those it was trained with.
+        action_scale: as `OnnxPolicy.load` takes it.
         episodes: number of episodes, side by side.
         seconds: longest episode.
         seed: seeds the start noise.
@@ -124,7 +164,7 @@ def evaluate_policy(
     """
     if episodes < 1 or seconds <= 0:
         raise G1MimicError("episodes and seconds must be positive")
-    policy = OnnxPolicy.load(path)
+    policy = OnnxPolicy.load(path, action_scale)
     config = {
         "episode_length_s": seconds,
         "feet": feet,
@@ -159,7 +199,9 @@ def film_policy(policy: OnnxPolicy, seconds: float, seed: int) -> tuple[np.ndarr
     return np.array(robot), np.array(reference)
 
 
-def render_source(source: str, output: Path, seconds: float, seed: int) -> str:
+def render_source(
+    source: str, output: Path, seconds: float, seed: int, action_scale: str = ""
+) -> str:
     """Draw a policy or a clip into ``output`` (.mp4 or .png); return a line for the user.
 
     Raises:
@@ -170,7 +212,8 @@ def render_source(source: str, output: Path, seconds: float, seed: int) -> str:
     check_picture_path(output)
     reference = None
     if Path(source).is_dir() or source.endswith(".onnx"):
-        qpos, reference = film_policy(OnnxPolicy.load(find_policy(source)), seconds, seed)
+        policy = OnnxPolicy.load(find_policy(source), action_scale)
+        qpos, reference = film_policy(policy, seconds, seed)
     else:
         qpos = load_motion(source).qpos()[: round(seconds * CONTROL_RATE)]
     render_motion(output, qpos, fps=CONTROL_RATE, reference_qpos=reference)

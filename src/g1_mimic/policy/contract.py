@@ -260,8 +260,8 @@ class PolicyContract:
             if not self.action_scale:
                 raise G1MimicError(
                     "metadata 'action_scale' is missing: give action_scale:=NUMBER (rad) or "
-                    "action_scale:=effort (0.25·effort/stiffness), as the policy was trained; "
-                    "with a wrong one the robot falls"
+                    "action_scale:=effort (0.25·effort/stiffness; g1-mimic: --action-scale), as "
+                    "the policy was trained; with a wrong one the robot falls"
                 )
             return self
         if choice == "effort":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from g1_mimic.rotations import array_module, quat_apply, quat_multiply
+from g1_mimic.rotations import array_module, quat_apply, quat_conjugate, quat_multiply
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -45,3 +45,13 @@ def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Arr
     offset = stack([zero + value for value in WAIST_ROLL_OFFSET], -1)
     position = pelvis_pos + quat_apply(quat, offset)
     return position, quat_multiply(quat_multiply(quat, roll), pitch)
+
+
+def pelvis_pose(torso_pos: Array, torso_quat: Array, waist: Array) -> tuple[Array, Array]:
+    """Return position [..., 3] (m) and orientation [..., 4] of the pelvis; undoes `torso_pose`."""
+    origin = waist * 0.0
+    upright = torso_quat * 0.0
+    upright[..., 0] = 1.0
+    position, quat = torso_pose(origin, upright, waist)
+    pelvis_quat = quat_multiply(torso_quat, quat_conjugate(quat))
+    return torso_pos - quat_apply(pelvis_quat, position), pelvis_quat
