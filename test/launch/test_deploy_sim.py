@@ -176,6 +176,7 @@ def test_the_arguments_are_documented(tmp_path: Path, environment: dict[str, str
     """--show-args lists every argument with a description."""
     done = launch(["--show-args"], environment, tmp_path)
     assert done.returncode == 0
-    for name in ("policy", "motion", "robot", "realtime_factor", "duration", "seed", "viewer"):
+    names = ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed")
+    for name in (*names, "viewer"):
         assert f"'{name}':" in done.stdout
     assert "lock-step" in done.stdout and "no description given" not in done.stdout.lower()

@@ -12,7 +12,9 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mujoco
@@ -331,6 +333,23 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "mjlab": write_mjlab,
     "holosoma": write_holosoma,
 }
+
+
+@cache
+def sound_props(family: str) -> tuple[dict[str, str], list[str]]:
+    """Metadata and output names of a sound file of a family, without the file."""
+    terms = list(HOLOSOMA_NAMES) if family == "holosoma" else WITH_STATE_ESTIMATION
+    order = ISAAC_ORDER if family == "BeyondMimic" else MUJOCO_ORDER
+    ones, gains = np.ones(29), np.ones((2, 29))
+    policy = Policy(family, order, terms, np.zeros((29, 1)), ones, ones)
+    policy.weight = np.zeros((29, policy.width()))
+    pose = np.zeros((2, len(BODIES), 4))
+    motion = Motion(np.ones((2, 29)), np.ones((2, 29)), pose[..., :3], pose)
+    with TemporaryDirectory() as folder:
+        options = {"config": True} if family == "holosoma" else {}
+        path = WRITERS[family](Path(folder) / "policy.onnx", policy, motion, gains, **options)
+        file = onnx.load(path)
+    return {p.key: p.value for p in file.metadata_props}, [o.name for o in file.graph.output]
 
 
 def linear(weight: np.ndarray) -> nn.Module:

@@ -12,6 +12,8 @@ import mujoco
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
@@ -19,6 +21,7 @@ from g1_mimic.learning.rollout import batched_act, make_policy_env, motions_of_p
 from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.info import policy_info
+from g1_mimic.policy.readers import read_contract
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
@@ -81,12 +84,13 @@ def measured(stamp: int, qpos: np.ndarray, qvel: np.ndarray) -> RobotState:
     """What perfect sensors tell; MuJoCo's linear velocity is in the world's frame."""
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, qpos[3:7])
+    trembling = 1e-9 * (stamp // STATE % 7)  # sensors that always tell the same are frozen
     return RobotState(
         stamp=stamp,
-        joint_pos=qpos[7:],
-        joint_vel=qvel[6:],
+        joint_pos=qpos[7:] + trembling,
+        joint_vel=qvel[6:] + trembling,
         base_quat=qpos[3:7],
-        base_ang_vel=qvel[3:6],
+        base_ang_vel=qvel[3:6] + trembling,
         base_pos=qpos[:3],
         base_lin_vel=rotation.reshape(3, 3).T @ qvel[:3],
     )
@@ -109,8 +113,8 @@ def compare(path: Path, policy: ff.Policy, motion: ff.Motion, model: Any, **load
     """The controller's actions and targets are those of the trainer, over the clip's end."""
     loaded = OnnxPolicy.load(path, **load)
     assert loaded.metadata.family == policy.family and loaded.num_frames == FRAMES
-    settings = ControllerSettings(stand_time=0.1, tilt_limit=3.1)
-    control = PolicyController(loaded, PROFILE, settings)
+    choices = ControllerSettings(stand_time=0.1, tilt_limit=3.1)
+    control = PolicyController(loaded, PROFILE, choices)
     control.activate()
     trainer = ff.Trainer(policy, motion, model)
     sequence = states(FRAMES + 4)
@@ -404,6 +408,24 @@ def test_what_a_reader_cannot_use_is_refused(
     """Widths that do not fit and values that make no sense, with the family they were read as."""
     change_props(files[family], lambda key: False, **changes)
     assert words in refusal(files[family])
+
+
+@pytest.mark.parametrize("family", list(ff.WRITERS))
+@settings(deadline=None)
+@given(data=st.data())
+def test_no_metadata_break_a_reader(family: str, data: Any) -> None:
+    """Whatever stands in a value, the answer is a sound contract or one line."""
+    props, outputs = ff.sound_props(family)
+    numbers = st.sampled_from(["nan", "1e999", "-1", "", "1;2", "[1, 2]", "null", "{}", "[[1]]"])
+    text = st.one_of(numbers, st.text(max_size=20), st.lists(numbers).map(",".join))
+    values = st.one_of(text, st.recursive(text, st.lists).map(json.dumps))
+    changes = data.draw(st.dictionaries(st.sampled_from(sorted(props)), values, min_size=1))
+    try:
+        contract = read_contract(("obs", "time_step"), outputs, props | changes, None)
+    except G1MimicError as error:
+        assert "\n" not in str(error)
+    else:
+        assert contract.observation_size > 0 and len(contract.joint_stiffness) == 29
 
 
 def test_the_control_rate_is_that_of_the_motion(motion: Any, tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def read_contract(
         return nearest.read(props, profile)
     except G1MimicError as error:
         raise G1MimicError(f"(read as {nearest.name}) {error}") from None
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise G1MimicError(f"(read as {nearest.name}) malformed metadata: {detail}") from error
 
 
 def default_profile() -> RobotProfile:
