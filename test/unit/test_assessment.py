@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from g1_mimic.cli import main
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.assessment.conditions import (
+    ABOUT,
     DELAYS_S,
     PARTS,
     PUSH_SPEEDS,
@@ -159,6 +161,7 @@ def test_the_page_stands_alone(
     assert text.count("data:image/png;base64,") == 1 + 2 * 2
     without = re.sub(r'data:image/png;base64,[^"]+', "", text)
     assert "http" not in without and "randomised: asap" in without and "mpkpe_m" in without
+    assert ABOUT["randomised"] in without and ABOUT["delay"] not in html.unescape(without)
 
 
 def test_a_page_without_pictures_says_why(

@@ -187,7 +187,7 @@ def test_events_after_a_failure_can_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e7])
 def test_a_broken_simulation_is_reset_and_counted(tmp_path: Path, value: float) -> None:
-    """One robot's velocity breaks down: the run goes on, and nothing of it is learned from."""
+    """One robot's velocity breaks down: the run goes on, and no such number is learned from."""
     trainer = open_trainer(config(tmp_path / "run", total_env_steps=400))
     lines: list[str] = []
     trainer.on_progress = lambda progress: lines.append(str(progress))

@@ -29,16 +29,17 @@ COLUMNS = {
 """What the page's table of a suite shows of each condition."""
 
 NARROW = {
-    "success": "success_rate",
-    "sur- vived": "survival_s",
+    "no fall": "success_rate",
+    "time": "survival_s",
     "MPKPE": "mpkpe_m",
     "rela- tive": "root_relative_mpkpe_m",
-    "joint angles": "joint_error_rad",
-    "hands, feet": "end_effector_position_error_m",
+    "joints": "joint_error_rad",
+    "hands feet": "end_effector_position_error_m",
     "power": "power_w",
     "at limit": "torque_limit_share",
 }
-"""What fits on a terminal of 80 columns: s, m, m, rad, m, W."""
+"""What fits on a terminal of 80 columns."""
+UNITS = "time s, key bodies m, joints rad, hands and feet m, power W"
 
 
 def add_parser(commands: Any) -> None:
@@ -127,6 +128,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _print(found: list[Assessment], quick: bool) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -137,13 +139,18 @@ def _print(found: list[Assessment], quick: bool) -> None:
             title = "evaluation" if len(found) == 1 else f"evaluation of {assessment.name}"
             print_table(title, assessment.nominal.as_dict())
             continue
-        table = Table(title=f"{assessment.name}, {assessment.options.episodes} episodes each")
+        title = f"{assessment.name}, {assessment.options.episodes} episodes each"
+        table = Table(title=title, caption=UNITS, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
         table.add_column("", no_wrap=True)
         for name in NARROW:
             table.add_column(name, justify="right")
         for outcome in assessment.outcomes:
             values = outcome.evaluation.as_dict()
-            figures = (f"{values[key]:.3g}" for key in NARROW.values())
+            shares = ("success_rate", "torque_limit_share")
+            figures = (
+                f"{values[key]:.1%}" if key in shares else f"{values[key]:.3g}"
+                for key in NARROW.values()
+            )
             table.add_row(outcome.condition.name, *figures)
         Console().print(table)
         if line := push_line(assessment):

@@ -31,7 +31,22 @@ DELAYS_S = (0.0, 0.01, 0.02, 0.03, 0.04)
 
 SECOND_ARMATURE = 0.01
 """kg·m² of every joint, as in Unitree's own MJCF of the G1."""
+SECOND_JOINT_FRICTION = 0.1
+"""N·m in every joint, there too."""
 _SECOND_CONTACT = (0.01, 1.0)  # time constant (s) and damping ratio: twice as stiff as MuJoCo's own
+
+ABOUT = {
+    "nominal": "the robot of training",
+    "randomised": "robots, sensors and pushes drawn from the ranges of another project, anew for "
+    "each episode",
+    "pushes": f"a level velocity step every {PUSH_EVERY_S:g} s in random directions, growing until "
+    "most episodes fail",
+    "delay": "between a state and the motors' answer, on top of the control period",
+    "second_robot": f"armature {SECOND_ARMATURE:g} kg·m² and {SECOND_JOINT_FRICTION:g} N·m of "
+    "friction in every joint, friction 0.8 on the floor, elliptic cone, stiffer contacts, soles of "
+    "capsules, self-collision, physics steps of 2 ms",
+}
+"""What each part is."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +130,7 @@ def _second_robot() -> list[Condition]:
         "physics_dt": 0.002,
         "feet": "capsules",
         "self_collision": True,
-        "randomisation": {"friction": (0.8, 0.8), "joint_friction": (0.1, 0.1)},
+        "randomisation": {"friction": (0.8, 0.8), "joint_friction": (SECOND_JOINT_FRICTION,) * 2},
     }
     return [Condition("second_robot", "second robot", config=config, armature=SECOND_ARMATURE)]
 

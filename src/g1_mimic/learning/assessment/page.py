@@ -22,6 +22,7 @@ from g1_mimic.html_page import (
     html_text,
 )
 from g1_mimic.learning.assessment.commands import COLUMNS, push_line
+from g1_mimic.learning.assessment.conditions import ABOUT
 from g1_mimic.learning.assessment.suite import Assessment
 from g1_mimic.learning.rollout import film_policy
 from g1_mimic.learning.tracking_metrics import METRICS
@@ -57,6 +58,9 @@ def write_page(
         if sentence := push_line(assessment):
             parts.append(html_text(sentence))
         parts.append(html_figure(_survival(assessment), "survived time by start in the clip"))
+    shown = dict.fromkeys(o.condition.part for a in found for o in a.outcomes)
+    rows = [[part.replace("_", " "), ABOUT[part]] for part in shown]
+    parts += [html_heading("Conditions"), html_table(rows)]
     parts += [html_heading("All metrics, on the robot of training"), _all_metrics(found)]
     options = found[0].options
     parts.append(
