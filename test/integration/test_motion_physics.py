@@ -75,7 +75,7 @@ def track(clip: MotionClip, profile: RobotProfile) -> tuple[np.ndarray, float]:
     return off, largest
 
 
-@pytest.mark.parametrize("name", ["squat", "wave", "march", "turn", "dance", "walk_slow"])
+@pytest.mark.parametrize("name", ["squat", "wave", "march", "turn", "dance", "walk", "walk_slow"])
 def test_clip_can_be_followed(name: str) -> None:
     """Within the motors' limits and on real contacts the pelvis stays within 1 cm of the clip."""
     off, torque = track(load_motion(name), load_profile("g1_29dof"))

@@ -62,6 +62,7 @@ RESTED = STATIC | {
     "mix": lambda: make_mix(16.0, seed=6),
 }
 WALKS: dict[str, Callable[[], MotionClip]] = {
+    "walk": lambda: load_motion("walk"),
     "walk_slow": lambda: load_motion("walk_slow"),
     "curve": lambda: make_walk(0.4, turn=0.5, duration=5.0),
     "circle": lambda: make_walk(0.3, turn=-0.6, stand_time=0.0, duration=2.0),
@@ -166,7 +167,7 @@ def test_torques_are_within_the_motors(clip: MotionClip) -> None:
     assert (abs(joint_torques(clip, profile)) < 0.8 * profile.torque_limit).all()
 
 
-@pytest.mark.parametrize("name", [*RESTED, "walk_slow", "sideways", "backwards"])
+@pytest.mark.parametrize("name", [*RESTED, "walk", "walk_slow", "sideways", "backwards"])
 def test_floor_needs_no_glue(name: str) -> None:
     """A friction coefficient of 0.3 is enough to push, and one of 1 for a foot not to turn."""
     asked = effort(made(name), load_profile("g1_29dof"))

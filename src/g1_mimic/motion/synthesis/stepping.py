@@ -104,8 +104,12 @@ def _follow(
     crouch: np.ndarray | float,
     arm_swing: float,
     lift_swing: float = 0.0,
+    trunk_swing: float = 0.3,
 ) -> Plan:
-    """Return the plan whose feet follow a gait; ``crouch`` [T] m."""
+    """Return the plan whose feet follow a gait; ``crouch`` [T] m, ``trunk_swing`` rad per m.
+
+    Arms and trunk turn against the legs: what they take of the yaw moment, the floor need not.
+    """
     targets = home.targets(len(gait.zmp))
     targets.foot_pos[..., :2] = home.between_feet[:2] + gait.feet[..., :2]
     targets.foot_pos[..., 2] += gait.foot_lift
@@ -119,9 +123,8 @@ def _follow(
     apart = planar.turn(gait.feet[:, 1, :2] - gait.feet[:, 0, :2], -heading)
     ahead, wider = apart[:, 0], -apart[:, 1] - home.stance_width
     targets.pelvis_height[:] -= crouch + 0.06 * ahead**2 + 0.3 * wider**2
-    turn = 0.15 * ahead
-    targets.pelvis_quat[:] = quat_from_yaw(heading + turn)
-    targets.upper[:, upper("waist_yaw")] = -2.0 * turn
+    targets.pelvis_quat[:] = quat_from_yaw(heading + 0.15 * ahead)
+    targets.upper[:, upper("waist_yaw")] = -trunk_swing * ahead
     # The arm swings with the opposite leg.
     swing_arms(targets.upper, arm_swing, ahead)
     higher = gait.foot_lift[:, 1] - gait.foot_lift[:, 0]
@@ -134,7 +137,7 @@ def _follow(
 
 @checked
 def make_walk(
-    speed: Annotated[float, Within(-0.3, 0.9, "m/s forwards of the steady walk")] = 0.6,
+    speed: Annotated[float, Within(-0.3, 0.9, "m/s forwards of the steady walk")] = 0.45,
     *,
     sideways: Annotated[float, Within(-0.2, 0.2, "m/s to the left")] = 0.0,
     turn: Annotated[float, Within(-0.8, 0.8, "rad/s to the left")] = 0.0,
@@ -145,14 +148,17 @@ def make_walk(
     stand_time: Annotated[
         float, Within(0.0, 10.0, "s of standing at start and end; 0: a pure walking cycle")
     ] = 0.6,
-    double_support: DoubleSupport = 0.25,
+    double_support: DoubleSupport = 0.2,
     clearance: Annotated[float, Within(0.01, 0.15, "m that a foot is lifted")] = 0.06,
     crouch: Annotated[
         float, Within(0.0, 0.12, "m that the pelvis is lower than in the default pose")
     ] = 0.02,
     arm_swing: Annotated[
         float, Within(0.0, 2.0, "rad of the shoulder per m between the feet")
-    ] = 0.8,
+    ] = 1.8,
+    trunk_swing: Annotated[
+        float, Within(0.0, 1.5, "rad of the waist per m between the feet")
+    ] = 1.3,
     fps: Fps = 50.0,
     profile: RobotProfile | None = None,
     name: str = "walk",
@@ -174,6 +180,8 @@ def make_walk(
         clearance: m that a foot is lifted, 0.01 to 0.15.
         crouch: m that the pelvis is lower than in the default pose, 0 to 0.12.
         arm_swing: rad of the shoulder per m between the feet, 0 to 2.
+        trunk_swing: rad of the waist per m between the feet, 0 to 1.5; like the arms, against the
+            legs, which spares the floor their yaw moment.
         fps: frames per second, 20 to 500.
         profile: the robot; the hardware's by default.
         name: the clip's name.
@@ -214,7 +222,8 @@ def make_walk(
         roll=_roll(stride),
         clearance=clearance,
     )
-    return solve(profile, _follow(home, gait, crouch, arm_swing), fps, name)
+    plan = _follow(home, gait, crouch, arm_swing, trunk_swing=trunk_swing)
+    return solve(profile, plan, fps, name)
 
 
 @checked
