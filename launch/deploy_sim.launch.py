@@ -46,6 +46,8 @@ ARGUMENTS: Arguments = {
                  "empty: as in params_file (0)"),
     "seed": (int, "Seed of start and sensor noise; empty: as in params_file (0)"),
     "viewer": (bool, "Show MuJoCo's viewer; empty: as in params_file (false)"),
+    "faults": (str, "YAML file of what is to break on purpose and when (README, Faults); "
+               "empty: nothing"),
     "report": (str, "Where to write the JSON report at the end; empty: none"),
     "view": (bool, "Start the node monitor (tree of diagnostics, robot_description, markers, tf); "
              "empty: true, but false with realtime_factor:=0"),
@@ -54,9 +56,9 @@ ARGUMENTS: Arguments = {
 }  # fmt: skip
 RECEIVERS = {
     "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
-                   "viewer", "wait_for"),
+                   "viewer", "wait_for", "faults"),
     "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
-               "report"),
+               "report", "faults"),
     "recorder": ("policy", "action_scale", "robot"),
 }  # fmt: skip
 """Which arguments each node takes."""

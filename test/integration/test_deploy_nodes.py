@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -66,10 +67,11 @@ def test_a_state_stream_that_stops_is_a_latched_fault(watcher: Watcher, pair: An
     watcher.wait_for(lambda: watcher.modes[-1] == "stand", "mode stand")
 
 
-def test_interrupt_ends_with_damping_and_status_0(watcher: Watcher, pair: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_signals_end_with_damping_and_status_0(watcher: Watcher, pair: Any, number: int) -> None:
     """The last words of an interrupted policy node are damping: no stiffness, gains of its own."""
     _, policy = pair
-    policy.send_signal(signal.SIGINT)
+    policy.send_signal(number)
     watcher.wait_for(lambda: policy.poll() is not None, "end of the policy node")
     watcher.spin(0.2)
     assert policy.returncode == 0
@@ -78,6 +80,62 @@ def test_interrupt_ends_with_damping_and_status_0(watcher: Watcher, pair: Any) -
     gains = watcher.gains[-1]
     assert gains.layout.dim[0].label == "damping"
     assert not any(gains.data[:29]) and all(d > 0 for d in gains.data[29:])
+
+
+def test_a_deactivated_node_damps_until_somebody_else_takes_over(
+    watcher: Watcher, pair: Any
+) -> None:
+    """Every state is answered with damping while the process lives and nobody else publishes."""
+    assert watcher.transition(Transition.TRANSITION_DEACTIVATE)
+    watcher.targets.clear()
+    watcher.wait_for(lambda: len(watcher.targets) > 100, "answers of the inactive node")
+    assert {target.header.frame_id for target in watcher.targets} == {"damping"}
+    watcher.node.create_publisher(JointState, "joint_targets", STREAM_QOS)
+    watcher.spin(1.0)
+    watcher.targets.clear()
+    watcher.spin(0.5)
+    assert not watcher.targets
+
+
+def test_a_killed_simulation_leaves_a_latched_fault(watcher: Watcher, pair: Any) -> None:
+    """Without states the policy node damps, stays, and ends at once when told to."""
+    sim, policy = pair
+    sim.kill()
+    watcher.wait_for(lambda: watcher.modes[-1] == "damping", "mode damping")
+    assert policy.poll() is None
+    policy.send_signal(signal.SIGINT)
+    watcher.wait_for(lambda: policy.poll() is not None, "end of the policy node")
+    assert policy.returncode == 0
+
+
+PLANNED = {
+    "dropout": ("{kind: dropout, at: 0.4, duration: 0.3}", "no state for 0.30", (0, 1)),
+    "old states": ("{kind: delay, at: 0.4, seconds: 0.2}", "old", (0, 1)),
+    "nan": ("{kind: nan, at: 0.4, joint: left_knee_joint}", "joint_pos is not finite", (0, 1)),
+    "killed simulation": ("{kind: kill_sim, at: 0.4}", "", (-9, 1)),
+    "killed policy": ("{kind: kill_policy, at: 0.4}", "", (1, -9)),
+}
+
+
+@pytest.mark.parametrize("case", PLANNED)
+def test_planned_faults_break_what_they_name_and_nothing_hangs(
+    case: str, balancing_policy: Path, tmp_path: Path
+) -> None:
+    """In lock-step both processes end by themselves, and the report tells the reason."""
+    fault, words, status = PLANNED[case]
+    plan = tmp_path / "faults.yaml"
+    plan.write_text(f"faults: [{fault}]\n")
+    report = tmp_path / "report.json"
+    shared = {"policy": balancing_policy, "realtime_factor": 0.0, "duration": 1.0, "faults": plan}
+    choices = {"autostart": True, "odometry": True, "stand_time": 0.1, "report": report}
+    with (
+        running("mujoco_sim", **shared, answer_timeout=2.0) as sim,
+        running("policy", **shared, **choices) as node,
+    ):
+        out = [process.communicate(timeout=WAIT) for process in (sim, node)]
+    assert (sim.returncode, node.returncode) == status, out
+    if words:
+        assert words in json.loads(report.read_text())["fault"]
 
 
 def test_the_emergency_stop_stops_both_sides(watcher: Watcher, pair: Any) -> None:
@@ -183,6 +241,7 @@ BAD_INPUTS = {
     "no policy": ("policy", {"autostart": True}, "give the policy file"),
     "bad range": ("mujoco_sim", {"realtime_factor": -1.0}, "realtime_factor"),
     "bad choice": ("mujoco_sim", {"feet": "wheels"}, "'capsules' or 'spheres'"),
+    "no faults": ("mujoco_sim", {"faults": "/none.yaml"}, "faults '/none.yaml' not found"),
     "bad profile": ("mujoco_sim", {"robot": "g2"}, "robot profile 'g2' not found"),
 }
 

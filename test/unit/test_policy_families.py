@@ -113,7 +113,15 @@ def compare(path: Path, policy: ff.Policy, motion: ff.Motion, model: Any, **load
     """The controller's actions and targets are those of the trainer, over the clip's end."""
     loaded = OnnxPolicy.load(path, **load)
     assert loaded.metadata.family == policy.family and loaded.num_frames == FRAMES
-    choices = ControllerSettings(stand_time=0.1, tilt_limit=3.1)
+    # The states are made up: no robot stands still to the last digit, or jumps.
+    choices = ControllerSettings(
+        stand_time=0.1,
+        tilt_limit=3.1,
+        frozen_time=10.0,
+        encoder_tolerance=10.0,
+        following_error_time=10.0,
+        joint_speed_limit=2.0,
+    )
     control = PolicyController(loaded, PROFILE, choices)
     control.activate()
     trainer = ff.Trainer(policy, motion, model)

@@ -32,6 +32,7 @@ from g1_mimic.nodes.common import (
     steady_timer,
     trigger_service,
 )
+from g1_mimic.nodes.faults import FaultyPolicy, load_faults
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import load_policy, profile_of
 from g1_mimic.nodes.policy_output import PolicyOutput
@@ -117,7 +118,10 @@ class PolicyNode(LifecycleNode):
                 raise G1MimicError("parameter 'policy' is empty: give the policy file")
             policy = load_policy(settings.policy, settings.action_scale, settings.robot)
             in_step = settings.realtime_factor == 0.0
-            inference = InferenceRunner(policy, None if in_step else settings.inference_wait)
+            faulty = FaultyPolicy(
+                policy, load_faults(settings.faults), 1.0 / policy.metadata.control_rate_hz
+            )
+            inference = InferenceRunner(faulty, None if in_step else settings.inference_wait)
             profile = profile_of(policy, settings.robot)
             controller = PolicyController(policy, profile, settings, settings.motion, inference)
             if controller.needs_odometry and not settings.odometry:

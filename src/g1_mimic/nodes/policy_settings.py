@@ -28,6 +28,8 @@ class PolicyNodeSettings(ControllerSettings):
     """Configure and activate without a lifecycle manager."""
     odometry: bool = False
     """Wait for the topic odom with every state: tracking errors in position, judging falls."""
+    faults: str = ""
+    """File of faults on purpose (YAML), of which inference and process concern this node."""
     report: str = ""
     """Where to write the JSON report at the end; empty: none."""
     duration: float = Field(0.0, ge=0.0)

@@ -19,6 +19,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Empty, Float64MultiArray
 
 from g1_mimic.control.modes import Mode
+from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.common import (
     ERROR,
@@ -30,6 +31,7 @@ from g1_mimic.nodes.common import (
     switch_service,
     trigger_service,
 )
+from g1_mimic.nodes.faults import FaultInjector, load_faults
 from g1_mimic.nodes.messages import (
     PELVIS_FRAME,
     WORLD_FRAME,
@@ -51,6 +53,8 @@ _PAUSED_REPEAT = 0.02
 """Wall period in which a paused simulation repeats its state, s."""
 _MAX_CATCH_UP = 2
 """State periods that one timer call may advance: more would outrun the motors' watchdog."""
+_MAX_SILENT = 500
+"""State periods without a state that arrives that lock-step advances at a time."""
 _MAX_BACKLOG = 0.02
 """Wall time that the simulation may be late before it gives it up, s."""
 
@@ -68,6 +72,7 @@ class MujocoSim(Node):
         self._params = Parameters(self, SimSettings)
         settings = self._params.settings
         self._sim = make_simulator(settings)
+        self._faults = FaultInjector(load_faults(settings.faults))
         self._lockstep = settings.realtime_factor == 0.0
         self._begun = False
         self._paused = False
@@ -102,7 +107,9 @@ class MujocoSim(Node):
         self._viewer = open_viewer(self._sim) if settings.viewer else None
         if self._viewer is not None:
             self.create_timer(1 / 60, self._viewer.sync)
-        self._measure()
+        self._silent = False
+        """The last step led to no state that arrives."""
+        self._measure(self._sim.state())
         self._sent_at = self._answered_at = self._started_at = time.monotonic()
         if self._lockstep:
             self.create_timer(_REPEAT, self._repeat)
@@ -165,21 +172,37 @@ class MujocoSim(Node):
                 )
                 self._finish(1)
                 return
-        if now - self._sent_at >= _REPEAT:
+        if self._silent:
+            self._advance()
+        elif now - self._sent_at >= _REPEAT:
             self._publish()
 
     def _advance(self) -> None:
-        """Simulate one state period and publish the new state, unless it gets lost."""
+        """Simulate one state period and publish the states that arrive."""
         if self.finished.done():
             return
-        self._sim.step()
-        while self._lockstep and self._sim.lost:
-            self._sim.step()  # nobody answers a state that does not arrive
-        if not self._sim.lost:
-            self._measure()
-            self._publish()
-        if self._end_ns is not None and self._sim.time_ns >= self._end_ns:
+        self._step()
+        if self._lockstep:  # nobody answers a state that does not arrive
+            for _ in range(_MAX_SILENT):
+                if not self._silent or self._ended():
+                    break
+                self._step()
+        if self._ended():
             self._finish(0)
+
+    def _ended(self) -> bool:
+        return self._end_ns is not None and self._sim.time_ns >= self._end_ns
+
+    def _step(self) -> None:
+        self._faults.act_on(self._sim)
+        self._sim.step()
+        arrived = [] if self._sim.lost else self._faults.deliver(self._sim.state())
+        self._silent = not arrived
+        for state in arrived:
+            self._measure(state)
+            self._publish()
+        if self._silent:
+            self._clock_out.publish(self._now_message())
 
     def _finish(self, status: int) -> None:
         if not self.finished.done():
@@ -187,9 +210,13 @@ class MujocoSim(Node):
 
     # Out ----------------------------------------------------------------------------------------
 
-    def _measure(self) -> None:
-        """Put the newest state into the messages."""
-        state = self._sim.state()
+    def _now_message(self) -> Clock:
+        """Return the present simulated time."""
+        set_stamp(self._clock_message.clock, self._sim.time_ns)
+        return self._clock_message
+
+    def _measure(self, state: RobotState) -> None:
+        """Put a state into the messages."""
         joints, imu, odom = self._joints, self._imu, self._odom
         joints.position[:] = state.joint_pos
         joints.velocity[:] = state.joint_vel
@@ -205,10 +232,10 @@ class MujocoSim(Node):
         set_quaternion(odom.pose.pose.orientation, state.base_quat)
         set_vector3(odom.twist.twist.linear, state.base_lin_vel)
         set_vector3(odom.twist.twist.angular, state.base_ang_vel)
-        set_stamp(self._clock_message.clock, state.stamp)
+        self._stamp = state.stamp
 
     def _publish(self) -> None:
-        self._clock_out.publish(self._clock_message)
+        self._clock_out.publish(self._now_message())
         self._odom_out.publish(self._odom)
         self._imu_out.publish(self._imu)
         self._joints_out.publish(self._joints.message)
@@ -230,7 +257,7 @@ class MujocoSim(Node):
     def _on_target(self, message: JointState) -> None:
         """Hand a target to the motors, together with the gains of its mode."""
         stamp, mode = stamp_to_ns(message.header.stamp), message.header.frame_id
-        if self._lockstep and stamp != self._sim.time_ns:
+        if self._lockstep and stamp != self._stamp:
             return  # the answer to a repeated state, again
         gains = self._gains.get(mode) if mode else self._newest_gains
         if gains is None:
@@ -260,6 +287,7 @@ class MujocoSim(Node):
             self._may_release = True
         elif self._may_release and self._sim.hoisted:
             self._sim.release()
+            self._faults.begin(stamp)
             duration = self._params.settings.duration
             if duration > 0.0 and self._end_ns is None:
                 self._end_ns = stamp + round(duration * 1e9)

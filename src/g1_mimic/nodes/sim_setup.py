@@ -54,6 +54,8 @@ class SimSettings(Settings):
     """Nodes, comma-separated, that must listen to joint_states before time begins."""
     answer_timeout: float = Field(10.0, gt=0.0)
     """Lock-step: wall time that an answer may take once there was one, s."""
+    faults: str = ""
+    """File of faults on purpose (YAML): sensors, robot, process."""
     push_speed: float = Field(0.5, ge=0.0, le=5.0, json_schema_extra=LIVE)
     """Change of velocity by ~/push, m/s."""
     push_direction: float = Field(0.0, ge=-3.15, le=3.15, json_schema_extra=LIVE)

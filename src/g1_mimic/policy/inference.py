@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from g1_mimic.policy.runtime import OnnxPolicy
+
+class Acts(Protocol):
+    """What runs a network."""
+
+    def act(self, obs: np.ndarray, time_step: int) -> np.ndarray:
+        """Return the raw action [29] for an observation [n]."""
 
 
 class Inference(NamedTuple):
@@ -32,7 +36,7 @@ class InferenceRunner:
             no time passes meanwhile.
     """
 
-    def __init__(self, policy: OnnxPolicy, wait: float | None = None) -> None:
+    def __init__(self, policy: Acts, wait: float | None = None) -> None:
         self._policy, self._wait = policy, wait
         self._jobs: SimpleQueue[tuple[int, np.ndarray, int] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[int, Inference | Exception]] = SimpleQueue()
