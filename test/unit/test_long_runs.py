@@ -102,6 +102,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_an_uninterrupted_one(
     for a, b in zip(state(whole), state(last), strict=True):
         assert torch.equal(a, b), f"killed {moments} s after a checkpoint"
     assert last.best_score == whole.best_score
+    assert not list(run.rglob(".*.tmp*"))
     curves = [read_run(each.folder.path).scalars["eval/score"] for each in (whole, last)]
     np.testing.assert_array_equal(*curves)
 
@@ -119,6 +120,18 @@ def test_two_may_not_train_in_one_folder(tmp_path: Path) -> None:
     first.run()
     more = TrainConfig(run_dir=str(tmp_path / "run"), resume=True, total_env_steps=160)
     open_trainer(more).run()
+
+
+def test_what_a_killed_run_half_wrote_is_deleted_by_the_next(tmp_path: Path) -> None:
+    """Policies, phases, configuration and checkpoints; whole ones and other files stay."""
+    open_trainer(config(tmp_path / "run")).save()
+    halves = (".policy_latest.x1.tmp.onnx", ".phases.x2.tmp.npz", ".config.x3.tmp.yaml")
+    for name in (*halves, "checkpoints/.best.x4.tmp.pt", "notes.tmp.onnx"):
+        (tmp_path / "run" / name).write_bytes(b"half")
+    open_trainer(TrainConfig(run_dir=str(tmp_path / "run"), resume=True))
+    left = {str(path.relative_to(tmp_path / "run")) for path in tmp_path.rglob("*.tmp*")}
+    assert left == {"notes.tmp.onnx"}
+    assert len(numbered(tmp_path / "run" / "checkpoints")) == 1
 
 
 # -- a full disk ----------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class RunFolder:
     def lock(self) -> None:
         """Keep other processes from training in this folder until `unlock` or the process' end.
 
-        The folder is made if it is not there.
+        The folder is made if it is not there; what a killed run half wrote into it is deleted.
 
         Raises:
             G1MimicError: if another process has it, or the folder cannot be written to.
@@ -71,6 +71,9 @@ class RunFolder:
             os.truncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
         self._lock = descriptor
+        for pattern in (".*.tmp.onnx", ".*.tmp.npz", ".*.tmp.yaml", "checkpoints/.*.tmp.pt"):
+            for half in self.path.glob(pattern):
+                half.unlink(missing_ok=True)
 
     def unlock(self) -> None:
         """Let others train in this folder."""
