@@ -35,6 +35,7 @@ def nodes(policy: str, seconds: float, realtime_factor: float) -> float:
     """Return the wall time that both nodes take for ``seconds`` of tracking, s."""
     shared = [f"policy:={policy}", f"realtime_factor:={realtime_factor}", f"duration:={seconds}"]
     patient = ["autostart:=true", "odometry:=true", "stand_time:=0.2", "state_timeout:=5.0"]
+    patient.append("use_sim_time:=true")
     own = {"mujoco_sim": [], "policy": patient}
     begun = time.perf_counter()
     processes = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy")
+
+from deploy_processes import running
 
 from g1_mimic.nodes.closed_loop import ClosedLoop
 from g1_mimic.nodes.sim_setup import SimSettings
@@ -36,22 +36,14 @@ def test_two_nodes_in_lockstep_do_what_one_process_does(
     assert loop.track(SECONDS)
     report = tmp_path / "report.json"
     shared = {"realtime_factor": 0.0, "duration": SECONDS}
-    parameters = {
-        "mujoco_sim": simulation | shared | {f"randomisation.{k}": v for k, v in ranges.items()},
-        "policy": {"policy": balancing_policy, "stand_time": 0.3, "report": report, **shared},
-    }
-    parameters["policy"] |= {"autostart": "true", "odometry": "true"}
-    processes = []
-    for node, values in parameters.items():
-        command = [sys.executable, "-m", f"g1_mimic.nodes.{node}", "--ros-args"]
-        for name, value in values.items():
-            command += ["-p", f"{name}:={value}"]
-        processes.append(subprocess.Popen(command))
-    try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    sim_only = {f"randomisation.{name}": value for name, value in ranges.items()}
+    policy_only = {"autostart": True, "odometry": True, "stand_time": 0.3, "report": report}
+    with (
+        running("mujoco_sim", **simulation, **shared, **sim_only) as sim,
+        running("policy", policy=balancing_policy, **policy_only, **shared) as node,
+    ):
+        said = [process.communicate(timeout=120) for process in (sim, node)]
+        assert (sim.returncode, node.returncode) == (0, 0), said
     told, own = json.loads(report.read_text()), loop.report.figures()
     del told["latency_ms"], own["latency_ms"]
     assert {name: told[name] for name in own} == own

@@ -282,6 +282,25 @@ def test_joints_have_the_profiles_friction() -> None:
         np.testing.assert_allclose(model.dof_damping[6:], factor * PROFILE.viscous_friction)
 
 
+def test_the_feet_carry_the_robots_weight() -> None:
+    """Standing, the floor's forces on both feet add up to the weight; in the hoist, to less."""
+    sim = Simulator(PROFILE)
+    gravity = -sim.model.opt.gravity[2] * sim.model.body_subtreemass[0]
+    sim.data.qpos[2] += 0.2
+    sim.step()
+    np.testing.assert_array_equal(sim.foot_forces(), 0.0)
+    sim.reset()
+    sim.release()
+    forces = []
+    for _ in range(150):  # settled, and not yet falling
+        sim.set_target(HOLD)
+        sim.step()
+        forces.append(sim.foot_forces())
+    mean = np.mean(forces[75:], axis=0)
+    assert mean.sum() == pytest.approx(gravity, rel=0.05)
+    assert mean[0] == pytest.approx(mean[1], rel=0.1)
+
+
 def test_pushes_begin_with_the_release() -> None:
     """A robot in its hoist is not pushed; a released one is, when the interval is over."""
     ranges = Randomisation(push_interval_s=(0.1, 0.1), push_velocity=(1.0, 1.0, 0, 0, 0, 0))

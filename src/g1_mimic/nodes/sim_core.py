@@ -18,7 +18,8 @@ from g1_mimic.envs.disturbances import (
     sense,
 )
 from g1_mimic.envs.randomisation import Randomisation, RobotDraw, draw_robots, randomise_model
-from g1_mimic.robot.model import HOIST, Feet, build_model, home_qpos, set_gains
+from g1_mimic.robot.model import FLOOR_GEOM, HOIST, Feet, build_model, home_qpos, set_gains
+from g1_mimic.robot.names import END_EFFECTOR_NAMES
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import quat_apply, quat_conjugate, quat_multiply
 
@@ -142,6 +143,8 @@ class Simulator:
         self._substeps, self._watchdog_periods = substeps, watchdog_periods
         self._acceleration = self.model.sensor("imu_acc").adr[0]
         self._hoist = self.model.equality(HOIST).id
+        self._floor = self.model.geom(FLOOR_GEOM).id
+        self._feet = [self.model.body(name).id for name in END_EFFECTOR_NAMES[:2]]
         zero = np.zeros(len(profile.damping))
         self._damping_target = MotorTarget(zero, zero, profile.damping, zero, zero)
         self._draw: RobotDraw | None = None
@@ -244,6 +247,21 @@ class Simulator:
     def joint_torque(self) -> np.ndarray:
         """Return the motor torques of the last physics step [29], N·m."""
         return self.data.actuator_force
+
+    def foot_forces(self) -> np.ndarray:
+        """Return the floor's normal forces on left and right foot [2] in the last step, N."""
+        model, data, forces = self.model, self.data, np.zeros(2)
+        if not data.ncon:
+            return forces
+        geoms = data.contact.geom
+        on_floor = (geoms == self._floor).any(axis=1)
+        force = np.empty(6)
+        for foot, body in enumerate(self._feet):
+            of_foot = (model.geom_bodyid[geoms] == body).any(axis=1)
+            for contact in np.flatnonzero(on_floor & of_foot):
+                mujoco.mj_contactForce(model, data, int(contact), force)
+                forces[foot] += force[0]
+        return forces
 
     def acceleration(self) -> np.ndarray:
         """Return the accelerometer's reading [3] of the last physics step, m/s²."""

@@ -55,6 +55,8 @@ _MAX_CATCH_UP = 2
 """State periods that one timer call may advance: more would outrun the motors' watchdog."""
 _MAX_SILENT = 500
 """State periods without a state that arrives that lock-step advances at a time."""
+_FEET_PERIOD_NS = 20_000_000
+"""Simulated time between messages on foot_forces."""
 _MAX_BACKLOG = 0.02
 """Wall time that the simulation may be late before it gives it up, s."""
 
@@ -96,6 +98,7 @@ class MujocoSim(Node):
         self._imu_out = self.create_publisher(Imu, "imu", STREAM_QOS)
         self._odom_out = self.create_publisher(Odometry, "odom", STREAM_QOS)
         self._clock_out = self.create_publisher(Clock, "clock", STREAM_QOS)
+        self._feet_out = self.create_publisher(Float64MultiArray, "foot_forces", STREAM_QOS)
         self.create_subscription(JointState, "joint_targets", self._on_target, STREAM_QOS)
         self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
         self.create_subscription(Empty, "e_stop", lambda _: self._e_stop(), STREAM_QOS)
@@ -203,6 +206,8 @@ class MujocoSim(Node):
             self._publish()
         if self._silent:
             self._clock_out.publish(self._now_message())
+        if self._sim.time_ns % _FEET_PERIOD_NS == 0:
+            self._feet_out.publish(Float64MultiArray(data=self._sim.foot_forces()))
 
     def _finish(self, status: int) -> None:
         if not self.finished.done():
