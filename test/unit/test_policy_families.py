@@ -257,6 +257,12 @@ def test_without_an_action_scale_a_file_is_refused(motion: Any, tmp_path: Path) 
         with pytest.raises(G1MimicError, match=words) as caught:
             OnnxPolicy.load(path, choice)
         assert "\n" not in str(caught.value)
+    for by_effort, told in ((True, "effort"), (False, "0.25")):
+        control = {"action_scale": 0.25, "action_scales_by_effort_limit_over_p_gain": by_effort}
+        config = json.dumps({"robot": {"control": control}})
+        change_props(path, lambda key: False, experiment_config=config)
+        with pytest.raises(G1MimicError, match=f"; its experiment_config has action_scale:={told}"):
+            OnnxPolicy.load(path)
     change_props(path, lambda key: False, action_scale="[0.5]")
     with pytest.raises(G1MimicError, match="has an action scale of its own"):
         OnnxPolicy.load(path, "effort")

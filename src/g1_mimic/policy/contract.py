@@ -90,6 +90,8 @@ class PolicyContract:
     """For each term the lowest and highest value, before scaling; empty means no bounds."""
     history_start: Literal["first", "zeros"] = "first"
     """What stands for the time before the first observation: that observation, or zeros."""
+    action_scale_hint: str = ""
+    """What the file's training configuration says about a scale that its metadata lack."""
     base_lin_vel_point: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Point of the pelvis whose velocity ``base_lin_vel`` is, m, in the frame of the pelvis."""
 
@@ -262,6 +264,7 @@ class PolicyContract:
                     "metadata 'action_scale' is missing: give action_scale:=NUMBER (rad) or "
                     "action_scale:=effort (0.25·effort/stiffness; g1-mimic: --action-scale), as "
                     "the policy was trained; with a wrong one the robot falls"
+                    f"{self.action_scale_hint and '; '}{self.action_scale_hint}"
                 )
             return self
         if choice == "effort":

@@ -82,7 +82,7 @@ def holosoma_props(
         texts["action_scale"] = _text(_list(props, "action_scale"))
     group = _find(config, "observation", "groups", "actor_obs") or {"terms": _STANDARD_TERMS}
     try:
-        return texts, _observation(texts, group)
+        return texts, {**_observation(texts, group), "action_scale_hint": _hint(config)}
     except (AttributeError, KeyError, TypeError, ValueError):
         raise G1MimicError(
             "metadata 'experiment_config' describes the observation in a form that is not known"
@@ -115,6 +115,19 @@ def _observation(texts: dict[str, str], group: Mapping[str, Any]) -> dict[str, A
         "observation_clips": tuple(clips),
         "history_start": "zeros",
     }
+
+
+def _hint(config: Any) -> str:
+    """Say what the training configuration holds about the action scale; it is not acted upon."""
+    control = _find(config, "robot", "control") or {}
+    scale, by_effort = (
+        control.get(key) for key in ("action_scale", "action_scales_by_effort_limit_over_p_gain")
+    )
+    if not isinstance(scale, int | float) or not isinstance(by_effort, bool):
+        return ""
+    if not by_effort:
+        return f"its experiment_config has action_scale:={scale}"
+    return "its experiment_config has action_scale:=effort" if scale == 0.25 else ""
 
 
 def _json(props: Mapping[str, str], key: str) -> Any:
