@@ -76,7 +76,7 @@ class TrainConfig(Settings):
     """Environment steps before the first update."""
     updates_per_step: int = Field(4, ge=1, le=64, json_schema_extra=LIVE)
     """Gradient steps per vector step of all environments."""
-    sampling: Sampling = "per"
+    sampling: Sampling = "lap"
     """Which transitions are replayed: uniform, per, lap, per_critic or recency."""
     mirror: bool = False
     """Learn from every other sample as a mirror shows it: left and right are alike."""
@@ -90,7 +90,7 @@ class TrainConfig(Settings):
     """Continue the run in run_dir, or the newest one under runs_root."""
     log_interval_s: float = Field(5.0, gt=0, le=3600.0, json_schema_extra=LIVE)
     env: EnvConfig = EnvConfig()
-    phase: PhaseConfig = PhaseConfig()
+    phase: PhaseConfig = PhaseConfig(strategy="failure_bins")
     replay: ReplayConfig = ReplayConfig()
     learner: LearnerConfig = LearnerConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -28,11 +28,11 @@ class LearnerConfig(Settings):
     critics: int = Field(2, ge=1, le=10)
     """Number of critics; their values are averaged."""
     learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
-    final_learning_rate: float = Field(0.1, gt=0, le=1)
+    final_learning_rate: float = Field(1.0, gt=0, le=1)
     """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
     weight_decay: float = Field(1e-3, ge=0)
     grad_clip: float = Field(10.0, gt=0)
-    gamma: float = Field(0.99, ge=0, lt=1)
+    gamma: float = Field(0.97, ge=0, lt=1)
     n_step: int = Field(3, ge=1)
     target_rate: float = Field(0.05, gt=0, le=1)
     """Polyak rate of the target critics."""

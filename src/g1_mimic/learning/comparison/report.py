@@ -244,9 +244,9 @@ def to_markdown(findings: Findings, about: dict[str, Any]) -> str:
         f"Speed is the cost until an evaluation first reaches a score of {findings.target:.3g}; a "
         "run that never does counts with all it took. Stability is the baseline's variation over "
         "the arm's: over seeds, the standard deviation of the mean score in the last third; over "
-        "the last third, the deviation of the evaluations from their own trend; both, the "
-        "geometric mean. Final performance is the interquartile mean over seeds of the mean score "
-        "in the last third.",
+        "the last third (four evaluations at least), their deviation from their own trend; both, "
+        "the geometric mean. Final performance is the interquartile mean over seeds of the mean "
+        "score in the last third.",
         "",
         "## Figures",
         "",

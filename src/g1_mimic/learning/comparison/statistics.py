@@ -53,17 +53,18 @@ def reach(x: np.ndarray, curves: np.ndarray, target: float) -> tuple[np.ndarray,
     return x[rows, before] + share * (x[rows, first] - x[rows, before]), reached
 
 
-def last_third(curves: np.ndarray) -> np.ndarray:
-    """Return the evaluations in the last third of the curves [S, K], at least one."""
-    return curves[:, -max(1, curves.shape[-1] // 3) :]
+def last_third(curves: np.ndarray, least: int = 1) -> np.ndarray:
+    """Return the evaluations in the last third of the curves [S, K], at least ``least``."""
+    return curves[:, -max(least, curves.shape[-1] // 3) :]
 
 
 def wavering(curves: np.ndarray) -> np.ndarray:
     """Return how much each curve wavers in its last third [S]: the deviation from its own trend.
 
-    The trend, a line, is taken out: a run that still gets better is not unstable.
+    The trend, a line, is taken out: a run that still gets better is not unstable. That takes four
+    evaluations at least.
     """
-    tail = last_third(curves)
+    tail = last_third(curves, least=4)
     t = np.arange(tail.shape[-1]) - 0.5 * (tail.shape[-1] - 1)
     centred = tail - tail.mean(-1, keepdims=True)
     slope = (centred @ t) / max(float(t @ t), 1.0)
