@@ -125,7 +125,13 @@ def test_drift_counts_in_the_world_only(profile: RobotProfile) -> None:
 
 
 def make_env(profile: RobotProfile, num_envs: int, seconds: float) -> TrackingEnv:
-    config = EnvConfig(threads=1, episode_length_s=seconds, reset=ResetConfig(noise=0.5))
+    """Motors are bounded by the profile's torque alone."""
+    config = EnvConfig(
+        threads=1,
+        episode_length_s=seconds,
+        reset=ResetConfig(noise=0.5),
+        torque_speed_line=False,
+    )
     return TrackingEnv(load_motion("squat"), profile, config, num_envs, seed=1)
 
 
@@ -148,7 +154,7 @@ def test_an_evaluation_equals_a_loop_over_plain_mujoco(profile: RobotProfile) ->
     assert result.survival == 1.0
     model = build_model(profile)
     data = mujoco.MjData(model)
-    first = env.reference.num_starts // 2
+    first = env.reference.num_starts[0] // 2
     clip = load_motion("squat")
     errors: dict[str, list[float]] = {"mpkpe_m": [], "torque_nm": [], "power_w": []}
     errors |= {"joint_error_rad": [], "joint_velocity_error_rad_s": []}
