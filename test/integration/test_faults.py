@@ -170,12 +170,23 @@ def test_the_first_state_must_come_in_time() -> None:
     """Waiting for the first state has a limit of its own; then silence has."""
     watch = StateWatch(PolicyNodeSettings(first_state_timeout=5.0, state_timeout=0.1))
     watch.begin(100.0)
-    assert watch.silent(104.9) == "" and "no state within 5 s" in watch.silent(105.1)
-    watch.arrived(106.0, 0.0)
-    assert watch.silent(106.09) == "" and "no state for 0.110" in watch.silent(106.11)
+    assert not any(watch.silent(100.0 + 0.01 * i) for i in range(499))
+    assert "no state within 5 s" in watch.silent(105.01)
+    watch.arrived(105.05, 0.0)
+    assert not any(watch.silent(105.05 + 0.01 * i) for i in range(10))
+    assert "no state for 0.110" in watch.silent(105.16)
     lockstep = StateWatch(PolicyNodeSettings(realtime_factor=0.0))
     lockstep.arrived(0.0, 0.0)
     assert lockstep.silent(1000.0) == ""
+
+
+def test_a_starved_watch_reads_its_messages_before_it_judges() -> None:
+    """After a pause of this process silence is judged at the second look, not at the first."""
+    watch = StateWatch(PolicyNodeSettings())
+    watch.arrived(10.0, 0.0)
+    watch.silent(10.0)
+    assert watch.silent(10.5) == ""
+    assert "no state for 0.505" in watch.silent(10.505)
 
 
 def made_up(stamp: int, **changes: Any) -> RobotState:

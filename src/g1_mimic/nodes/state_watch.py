@@ -30,7 +30,7 @@ class StateWatch:
 
     def begin(self, now: float) -> None:
         """Begin to wait for the first state at the wall time ``now``, s."""
-        self._began = self._arrived = now
+        self._arrived = self._looked = now
         self._first = True
         self._ages.clear()
 
@@ -51,8 +51,16 @@ class StateWatch:
         return ""
 
     def silent(self, now: float) -> str:
-        """Judge the time since the last state; on a simulated robot, in its seconds."""
+        """Judge the time since the last state; on a simulated robot, in its seconds.
+
+        To be called often. After a time in which it was not, because this process did not run,
+        what has come meanwhile is still unread: it is judged (by its age) before silence is.
+        """
         settings = self.settings
+        starved = now - self._looked > 0.5 * settings.state_timeout
+        self._looked = now
+        if starved:
+            return ""
         silence = now - self._arrived
         if self._first:
             if silence > settings.first_state_timeout:
