@@ -72,6 +72,16 @@ def _convert(name: str, text: str, kind: type) -> Any:
         raise G1MimicError(f"{name}:={text} is not {what}") from None
 
 
+def nested_list(parameters: Mapping[str, Any]) -> str:
+    """Return the first key whose list holds mappings or lists, or an empty string."""
+    for key, value in parameters.items():
+        if isinstance(value, Mapping) and (inner := nested_list(value)):
+            return f"{key}.{inner}"
+        if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+            return key
+    return ""
+
+
 def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -> str:
     """Return the path of the file that ``params_file`` names, which must speak of ``nodes``.
 
@@ -95,7 +105,12 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
     failures = []
     for node in nodes:
         try:
-            ros_parameters(data, node, path)
+            parameters = ros_parameters(data, node, path)
+            if key := nested_list(parameters):
+                raise G1MimicError(
+                    f"{path}: {key} is a list of mappings or lists, which ROS parameters cannot "
+                    "hold; write texts, e.g. motion: [walk:2, stand]"
+                )
         except G1MimicError as error:
             failures.append(error)
     if len(failures) == len(nodes):

@@ -28,7 +28,7 @@ class ControllerSettings(StateLimits):
     """How far activation goes by itself; a robot's operator may prefer 'damping'."""
     stand_time: float = Field(2.0, ge=0.1, le=30.0)
     """Time in which stand moves from the measured pose to the clip's first pose, s."""
-    blend_time: float = Field(1.0, ge=0.02, le=10.0)
+    blend_time: float = Field(1.0, ge=0.02, le=10.0, json_schema_extra=LIVE)
     """Time in which one clip goes over to another while tracking, s."""
     tilt_limit: float = Field(1.2, gt=0.0, le=3.15, json_schema_extra=LIVE)
     """Angle between robot and reference torso, heading aside, that is a fault, rad."""
