@@ -25,7 +25,8 @@ def array_module(array: Array) -> ModuleType:
     return torch
 
 
-def _stack(parts: list[Array]) -> Array:
+def stack_last(parts: list[Array]) -> Array:
+    """Return arrays of one shape side by side in a new last axis."""
     if array_module(parts[0]) is not np:
         return array_module(parts[0]).stack(parts, -1)
     # np.stack takes twice the time on the small arrays of a control step.
@@ -40,7 +41,7 @@ def quat_multiply(a: Array, b: Array) -> Array:
     """Return the product a ⊗ b: the rotation b followed by a, both in the world frame."""
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
     bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    return _stack(
+    return stack_last(
         [
             aw * bw - ax * bx - ay * by - az * bz,
             aw * bx + ax * bw + ay * bz - az * by,
@@ -52,12 +53,12 @@ def quat_multiply(a: Array, b: Array) -> Array:
 
 def quat_conjugate(q: Array) -> Array:
     """Return the inverse rotation."""
-    return _stack([q[..., 0], -q[..., 1], -q[..., 2], -q[..., 3]])
+    return stack_last([q[..., 0], -q[..., 1], -q[..., 2], -q[..., 3]])
 
 
 def cross(a: Array, b: Array) -> Array:
     """Return the cross product over the last axis (faster than ``np.cross`` on small arrays)."""
-    return _stack(
+    return stack_last(
         [
             a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
             a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
@@ -86,7 +87,7 @@ def quat_to_matrix(q: Array) -> Array:
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     ]  # fmt: skip
-    return _stack(rows).reshape((*q.shape[:-1], 3, 3))
+    return stack_last(rows).reshape((*q.shape[:-1], 3, 3))
 
 
 def quat_to_6d(q: Array) -> Array:
@@ -107,14 +108,16 @@ def quat_from_axis_angle(axis: Array, angle: Array) -> Array:
     module = array_module(angle)
     half = 0.5 * angle
     sine = module.sin(half)
-    return _stack([module.cos(half), axis[..., 0] * sine, axis[..., 1] * sine, axis[..., 2] * sine])
+    return stack_last(
+        [module.cos(half), axis[..., 0] * sine, axis[..., 1] * sine, axis[..., 2] * sine]
+    )
 
 
 def quat_from_yaw(yaw: Array) -> Array:
     """Return the rotation by ``yaw`` [...] (rad) about the world's z axis."""
     module = array_module(yaw)
     zero = yaw * 0.0
-    return _stack([module.cos(0.5 * yaw), zero, zero, module.sin(0.5 * yaw)])
+    return stack_last([module.cos(0.5 * yaw), zero, zero, module.sin(0.5 * yaw)])
 
 
 def quat_from_rpy(roll: Array, pitch: Array, yaw: Array) -> Array:
@@ -123,7 +126,7 @@ def quat_from_rpy(roll: Array, pitch: Array, yaw: Array) -> Array:
     cr, sr = module.cos(0.5 * roll), module.sin(0.5 * roll)
     cp, sp = module.cos(0.5 * pitch), module.sin(0.5 * pitch)
     cy, sy = module.cos(0.5 * yaw), module.sin(0.5 * yaw)
-    return _stack(
+    return stack_last(
         [
             cr * cp * cy + sr * sp * sy,
             sr * cp * cy - cr * sp * sy,

@@ -77,6 +77,10 @@ class ClipFrames:
         return step % last if self.looped and last > 0 else min(step, last)
 
 
+_KEPT_FRAMES = 8
+"""Frames that are not computed again for each state."""
+
+
 class AlignedReference:
     """Frames of a clip by control step, without end where the clip loops.
 
@@ -89,10 +93,12 @@ class AlignedReference:
         self.clip = clip
         self._turn, self._shift = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)
         self._laps = lap_transforms(clip.anchor_pos, clip.anchor_quat, 1)
+        self._frames: dict[int, ReferenceFrame] = {}
 
     def align(self, anchor_pos: np.ndarray | None, anchor_quat: np.ndarray) -> None:
         """Move frame 0 to the robot's anchor by yaw and, where it is known, by x and y."""
         clip = self.clip
+        self._frames.clear()
         self._turn = quat_from_yaw(quat_yaw(anchor_quat) - quat_yaw(clip.anchor_quat[0]))
         self._shift = np.zeros(3)
         if anchor_pos is not None:
@@ -100,6 +106,14 @@ class AlignedReference:
 
     def frame(self, step: int) -> ReferenceFrame:
         """Return the reference of control step ``step`` (0 is the first one after `align`)."""
+        # Ten states ask for the same two steps.
+        if step not in self._frames:
+            if len(self._frames) >= _KEPT_FRAMES:
+                self._frames.clear()
+            self._frames[step] = self._make_frame(step)
+        return self._frames[step]
+
+    def _make_frame(self, step: int) -> ReferenceFrame:
         clip, last = self.clip, len(self.clip.joint_pos) - 1
         t = clip.frame_of(step)
         lap = step // last if clip.looped and last > 0 else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from g1_mimic.rotations import array_module, quat_apply, quat_conjugate, quat_multiply
+from g1_mimic.rotations import array_module, quat_apply, quat_conjugate, quat_multiply, stack_last
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -37,12 +37,11 @@ def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Arr
     half = 0.5 * waist
     cosine, sine = module.cos(half), module.sin(half)
     zero = waist[..., 0] * 0.0
-    stack = module.stack
-    yaw = stack([cosine[..., 0], zero, zero, sine[..., 0]], -1)
-    roll = stack([cosine[..., 1], sine[..., 1], zero, zero], -1)
-    pitch = stack([cosine[..., 2], zero, sine[..., 2], zero], -1)
+    yaw = stack_last([cosine[..., 0], zero, zero, sine[..., 0]])
+    roll = stack_last([cosine[..., 1], sine[..., 1], zero, zero])
+    pitch = stack_last([cosine[..., 2], zero, sine[..., 2], zero])
     quat = quat_multiply(pelvis_quat, yaw)
-    offset = stack([zero + value for value in WAIST_ROLL_OFFSET], -1)
+    offset = stack_last([zero + value for value in WAIST_ROLL_OFFSET])
     position = pelvis_pos + quat_apply(quat, offset)
     return position, quat_multiply(quat_multiply(quat, roll), pitch)
 
