@@ -9,18 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
 from deploy_processes import WAIT, Watcher, lockstep, running  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
+from nav_msgs.msg import Odometry  # noqa: E402
 from sensor_msgs.msg import Imu, JointState  # noqa: E402
 from std_msgs.msg import Empty, Float64MultiArray, String  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
 from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
-from g1_mimic.robot.names import JOINT_NAMES  # noqa: E402
+from g1_mimic.nodes.messages import WORLD_FRAME, quaternion, vector3  # noqa: E402
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES  # noqa: E402
 
 
 def test_lockstep_runs_are_equal_to_the_last_digit(balancing_policy: Path, tmp_path: Path) -> None:
@@ -35,6 +38,27 @@ def test_lockstep_runs_are_equal_to_the_last_digit(balancing_policy: Path, tmp_p
     assert set(first["joint_error_rad"]) == set(JOINT_NAMES)
     assert 0.0 < first["joint_error_mean_rad"] < 0.1
     assert 0.0 < first["anchor_position_error_m"] < 0.2
+
+
+def test_the_reference_is_where_the_robot_stands(watcher: Watcher, pair: Any) -> None:
+    """reference/odom has the pose of the anchor, aligned to the robot; every part has a status."""
+    poses: dict[str, Odometry] = {}
+    for topic in ("odom", "reference/odom"):
+        watcher.node.create_subscription(
+            Odometry, topic, lambda m, topic=topic: poses.update({topic: m}), STREAM_QOS
+        )
+    watcher.wait_for(lambda: watcher.trigger("/policy/track").success, "tracking")
+    watcher.wait_for(lambda: len(poses) == 2, "poses")
+    robot, reference = poses["odom"], poses["reference/odom"]
+    assert reference.header.frame_id == robot.header.frame_id == WORLD_FRAME
+    assert reference.child_frame_id == ANCHOR_BODY_NAME
+    away = vector3(reference.pose.pose.position) - vector3(robot.pose.pose.position)
+    assert np.linalg.norm(away) < 0.3
+    assert np.linalg.norm(quaternion(reference.pose.pose.orientation)) == pytest.approx(1.0)
+    parts = {"policy", *(f"policy/{part}" for part in ("state", "limits", "timing"))}
+    parts |= {"mujoco_sim", "mujoco_sim/timing"}
+    watcher.wait_for(lambda: parts <= set(watcher.status), "status of every part")
+    watcher.wait_for(lambda: watcher.said("policy") == "track", "mode in the status")
 
 
 def test_a_killed_policy_node_leaves_a_damped_robot(watcher: Watcher, pair: Any) -> None:
@@ -53,7 +77,9 @@ def test_a_state_stream_that_stops_is_a_latched_fault(watcher: Watcher, pair: An
     os.kill(sim.pid, signal.SIGSTOP)
     watcher.wait_for(lambda: watcher.modes[-1] == "damping", "mode damping")
     watcher.wait_for(lambda: "no state for" in watcher.said("policy"), "fault")
+    watcher.wait_for(lambda: "no state for" in watcher.said("policy/state"), "silence")
     os.kill(sim.pid, signal.SIGCONT)
+    watcher.wait_for(lambda: "no state for" not in watcher.said("policy/state"), "fresh states")
     watcher.targets.clear()
     watcher.wait_for(lambda: len(watcher.targets) > 100, "answers to the thawed robot")
     assert {target.header.frame_id for target in watcher.targets} == {"damping"}

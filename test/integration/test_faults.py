@@ -220,7 +220,7 @@ def test_a_joint_that_turns_too_fast_is_a_fault(policy: OnnxPolicy, sign: float)
     fast[3] = sign * (PROFILE.no_load_speed[3] + 0.1)
     assert control.step(made_up(200_000_000, joint_vel=fast)).mode is Mode.DAMPING
     assert "left_knee_joint turns at" in control.mode_state.fault
-    assert control.figures()["joint_speed_peak"] > 1.0
+    assert control.state_figures()["joint_speed_peak"] > 1.0
 
 
 def test_an_encoder_that_contradicts_its_speed_is_a_fault(policy: OnnxPolicy) -> None:
@@ -250,6 +250,30 @@ def test_a_joint_that_does_not_follow_is_a_fault(policy: OnnxPolicy) -> None:
     assert 50 <= i <= 52
 
 
+def test_a_tilt_is_told_before_it_is_a_fault(policy: OnnxPolicy) -> None:
+    """From seven tenths of the limit on there is a warning that names it; upright there is none."""
+    control = tracking(policy, tilt_limit=1.0)
+    assert control.state_warning() == ""
+    half = 0.4
+    leaning = np.array([np.cos(half), np.sin(half), 0.0, 0.0])
+    control.step(made_up(200_000_000, base_quat=leaning))
+    assert control.mode is Mode.TRACK
+    assert control.state_warning().endswith("rad (fault at 1)")
+
+
+def test_limits_that_hold_most_commands_are_told(policy: OnnxPolicy) -> None:
+    """A torque limit at 5 % holds a robot away from its target: told after a second of it."""
+    control = tracking(policy, torque_limit_scale=0.05, encoder_tolerance=10.0)
+    assert control.limit_warning() == ""
+    away = PROFILE.default_position + 0.4
+    for i in range(600):
+        stamp = 200_000_000 + i * STATE_PERIOD_NS
+        control.step(made_up(stamp, joint_pos=away + 1e-9 * (stamp % 7)))
+    assert control.mode is Mode.TRACK, control.mode_state.fault
+    assert "torque 100%" in control.limit_warning()
+    assert control.limit_figures()["torque_limit_hits"] >= 500
+
+
 class Gate:
     """A policy whose network waits until it may go on."""
 
@@ -274,16 +298,18 @@ def test_a_slow_network_holds_the_last_target_and_then_means_damping(policy: Onn
         control.step(made_up(stamp))
     runner._wait = 0.0
     gate.open.clear()
-    held = []
+    held, warnings = [], set()
     for stamp in range(200_000_000, 320_000_000, STATE_PERIOD_NS):
         command = control.step(made_up(stamp))
         if command.mode is Mode.DAMPING:
             break
         held.append(control._target)
+        warnings.add(control.timing_warning())
     assert control.mode_state.fault == "no new action for 3 policy periods"
     assert 28 <= len(held) <= 41  # three periods of ten states, from the next turn on
     assert all(target is held[-1] for target in held[10:])
     assert control.missed_inferences == 3
+    assert warnings == {"", *(f"no new action for {n} policy period(s)" for n in (1, 2))}
     gate.open.set()
     runner.close()
 

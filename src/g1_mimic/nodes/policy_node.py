@@ -29,6 +29,7 @@ from g1_mimic.nodes.common import (
     STREAM_QOS,
     WARN,
     Diagnostics,
+    Reading,
     steady_timer,
     trigger_service,
 )
@@ -89,7 +90,15 @@ class PolicyNode(LifecycleNode):
         for wanted in ("stand", "track", "stop"):
             trigger_service(self, f"~/{wanted}", partial(self._request, wanted))
         trigger_service(self, "~/reset_fault", self._reset_fault)
-        self._diagnostics = Diagnostics(self, self._status)
+        self._diagnostics = Diagnostics(
+            self,
+            self._status,
+            {
+                "state": self._state_status,
+                "limits": self._limits_status,
+                "timing": self._timing_status,
+            },
+        )
         steady_timer(self, _WATCH_PERIOD, self._watch_states)
         steady_timer(self, _GRAPH_PERIOD, self._watch_graph)
         if self._settings.autostart:
@@ -275,7 +284,8 @@ class PolicyNode(LifecycleNode):
                 self._report.add_hits(controller.hits)
             if controller.tick is not None:
                 self._report.add_tick(controller.tick)
-                self._output.publish_tick(controller.tick, state.stamp)
+                body = controller.anchor_body
+                self._output.publish_tick(controller.tick, state.stamp, body)
         self._report.fell |= controller.tilted
         self._end_without_hope()
 
@@ -383,9 +393,12 @@ class PolicyNode(LifecycleNode):
         if not self.finished.done():
             self.finished.set_result(status)
 
-    def _status(self) -> tuple[int, str, dict[str, object]]:
-        controller, report = self._controller, self._report
-        if controller is None or report is None:
+    # Diagnostics --------------------------------------------------------------------------------
+
+    def _status(self) -> Reading:
+        """Tell mode and fault."""
+        controller = self._controller
+        if controller is None:
             return (ERROR, self._problem, {}) if self._problem else (WARN, "not configured", {})
         fault = controller.mode_state.fault
         figures: dict[str, object] = {
@@ -393,20 +406,49 @@ class PolicyNode(LifecycleNode):
             "motion": controller.motion,
             "mode": controller.mode.value,
             "fault": fault or "none",
-            **controller.figures(),
-            **self._watch.figures(),
-            **{f"latency_{k}_ms": v for k, v in report.latency_ms().items()},
         }
         if fault:
             return ERROR, fault, figures
         if not self._active:
             return WARN, "not active", figures
         if self._state is None:
-            return WARN, f"waiting for {' and '.join(self._collector.topics)}", figures
-        if warning := self._watch.warning() or controller.warning():
-            return WARN, f"{controller.mode.value}: {warning}", figures
-        level = OK if controller.mode is not Mode.DAMPING else WARN
-        return level, controller.mode.value, figures
+            return WARN, self._waiting(), figures
+        return WARN if controller.mode is Mode.DAMPING else OK, controller.mode.value, figures
+
+    def _waiting(self) -> str:
+        return f"waiting for {' and '.join(self._collector.topics)}"
+
+    def _state_status(self) -> Reading:
+        """Tell whether states come, how old they are, and how near to a fault the robot is."""
+        controller = self._controller
+        if controller is None or not self._active:
+            return WARN, "not watched: the node is not active", {}
+        figures = controller.state_figures() | self._watch.figures()
+        if silence := self._watch.silence(time.monotonic()):
+            return ERROR, silence, figures
+        if self._state is None:
+            return WARN, self._waiting(), figures
+        warning = self._watch.warning() or controller.state_warning()
+        return WARN if warning else OK, warning or "fresh", figures
+
+    def _limits_status(self) -> Reading:
+        """Tell how much of what the policy wants the limits take away."""
+        controller = self._controller
+        if controller is None or controller.mode is Mode.DAMPING:
+            return OK, "nothing to limit", controller.limit_figures() if controller else {}
+        warning = controller.limit_warning()
+        return WARN if warning else OK, warning or "within limits", controller.limit_figures()
+
+    def _timing_status(self) -> Reading:
+        """Tell whether actions and commands come in time."""
+        controller, report = self._controller, self._report
+        if controller is None or report is None:
+            return OK, "not running", {}
+        figures = controller.timing_figures() | {
+            f"latency_{k}_ms": v for k, v in report.latency_ms().items()
+        }
+        warning = controller.timing_warning()
+        return WARN if warning else OK, warning or "in time", figures
 
     def _write_report(self) -> None:
         if not self._settings.report or self._report is None or self._policy is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -16,7 +17,14 @@ from std_msgs.msg import Float64, Float64MultiArray, String
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import JointCommand
 from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS
-from g1_mimic.nodes.messages import JointMessage, gains_message
+from g1_mimic.nodes.messages import (
+    WORLD_FRAME,
+    JointMessage,
+    gains_message,
+    set_quaternion,
+    set_stamp,
+    set_vector3,
+)
 from g1_mimic.policy.controller import Tick
 
 _REPEAT = 0.01
@@ -38,6 +46,9 @@ class PolicyOutput:
         self._mode_out = node.create_publisher(String, "policy/mode", LATCHED_QOS)
         self._action_out = node.create_publisher(Float64MultiArray, "policy/action", 10)
         self._reference_out = node.create_publisher(JointState, "reference/joint_states", 10)
+        self._anchor = Odometry()
+        self._anchor.header.frame_id = WORLD_FRAME
+        self._anchor_out = node.create_publisher(Odometry, "reference/odom", 10)
         self._scalars = {
             name: node.create_publisher(Float64, f"policy/{name}", 10)
             for name in (
@@ -88,12 +99,17 @@ class PolicyOutput:
             thread.join()
             self._target_out.wait_for_all_acked(Duration(seconds=0.2))
 
-    def publish_tick(self, tick: Tick, stamp: int) -> None:
-        """Publish what people plot."""
+    def publish_tick(self, tick: Tick, stamp: int, anchor_body: str) -> None:
+        """Publish what people plot, and where the reference's ``anchor_body`` is in the world."""
         self._action_out.publish(Float64MultiArray(data=tick.action))
         self._reference.position[:] = tick.reference.joint_pos
         self._reference.velocity[:] = tick.reference.joint_vel
         self._reference_out.publish(self._reference.stamp(stamp))
+        set_stamp(self._anchor.header.stamp, stamp)
+        self._anchor.child_frame_id = anchor_body
+        set_vector3(self._anchor.pose.pose.position, tick.reference.anchor_pos)
+        set_quaternion(self._anchor.pose.pose.orientation, tick.reference.anchor_quat)
+        self._anchor_out.publish(self._anchor)
         figures = {
             "inference_ms": tick.inference_s * 1e3,
             "tracking_error/joint_pos": float(np.abs(tick.joint_error).mean()),

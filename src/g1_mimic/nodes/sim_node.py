@@ -7,6 +7,7 @@ robot hangs in a hoist until the first target of mode track.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ from g1_mimic.nodes.common import (
     STREAM_QOS,
     WARN,
     Diagnostics,
+    Reading,
     switch_service,
     trigger_service,
 )
@@ -55,6 +57,8 @@ _MAX_CATCH_UP = 2
 """State periods that one timer call may advance: more would outrun the motors' watchdog."""
 _MAX_SILENT = 500
 """State periods without a state that arrives that lock-step advances at a time."""
+_LOSS_TOLD = 5.0
+"""Wall time for which diagnostics warn of lost real time, s."""
 _FEET_PERIOD_NS = 20_000_000
 """Simulated time between messages on foot_forces."""
 _MAX_BACKLOG = 0.02
@@ -81,7 +85,7 @@ class MujocoSim(Node):
         self._answered = False
         self._end_ns: int | None = None
         self._may_release = False
-        self._lost = 0.0
+        self._lost, self._lost_at = 0.0, -math.inf
         self._problem = ""
         self._gains: dict[str, tuple[Any, Any]] = {}
         self._newest_gains: tuple[Any, Any] | None = None
@@ -105,7 +109,7 @@ class MujocoSim(Node):
         trigger_service(self, "~/reset", self._reset)
         trigger_service(self, "~/push", self._push)
         switch_service(self, "~/pause", self._pause)
-        self._diagnostics = Diagnostics(self, self._status)
+        self._diagnostics = Diagnostics(self, self._status, {"timing": self._timing_status})
 
         self._viewer = open_viewer(self._sim) if settings.viewer else None
         if self._viewer is not None:
@@ -159,6 +163,7 @@ class MujocoSim(Node):
         late = now - self._started_at
         if late > _MAX_BACKLOG:
             self._lost += late
+            self._lost_at = now
             self._started_at = now
 
     def _repeat(self) -> None:
@@ -330,12 +335,10 @@ class MujocoSim(Node):
             self._publish()  # the policy node answers a repeated state again
         return "paused" if pause else "running"
 
-    def _status(self) -> tuple[int, str, dict[str, object]]:
+    def _status(self) -> Reading:
+        """Tell what the robot does."""
         sim = self._sim
         figures: dict[str, object] = {
-            "simulated_s": sim.time_ns * 1e-9,
-            "realtime_factor": self._params.settings.realtime_factor,
-            "lost_real_time_s": self._lost,
             "watchdog_trips": sim.watchdog_trips,
             "rejected_targets": sim.rejected,
             "hoisted": sim.hoisted,
@@ -347,3 +350,14 @@ class MujocoSim(Node):
             reason = self._problem or "no fresh target"
             return WARN, f"damping: {reason}", figures
         return OK, "in the hoist" if sim.hoisted else "running", figures
+
+    def _timing_status(self) -> Reading:
+        """Tell whether simulated time keeps up with the wall clock's."""
+        figures: dict[str, object] = {
+            "simulated_s": self._sim.time_ns * 1e-9,
+            "realtime_factor": self._params.settings.realtime_factor,
+            "lost_real_time_s": self._lost,
+        }
+        if time.monotonic() - self._lost_at < _LOSS_TOLD:
+            return WARN, f"too slow: lost {self._lost:.2f} s of real time so far", figures
+        return OK, "in lock-step" if self._lockstep else "in real time", figures

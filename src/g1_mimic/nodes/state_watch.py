@@ -61,6 +61,11 @@ class StateWatch:
         self._looked = now
         if starved:
             return ""
+        return self.silence(now)
+
+    def silence(self, now: float) -> str:
+        """Return that nothing has come for too long, or an empty string."""
+        settings = self.settings
         silence = now - self._arrived
         if self._first:
             if silence > settings.first_state_timeout:

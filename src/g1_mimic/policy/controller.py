@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
 _DOWN = np.array([0.0, 0.0, -1.0])
+_NEAR = 0.7
+"""Fraction of a limit from which on diagnostics warn."""
+_RECENT, _MANY = 500, 0.5
+"""Commands of which diagnostics tell the limited ones (a second's), and the share that is many."""
 
 
 class TiltError(G1MimicError):
@@ -125,6 +130,9 @@ class PolicyController:
         self.tilted = False
         self.missed_ticks = self.missed_inferences = self._overdue = 0
         self._limit_hits = dict.fromkeys(LimitHits._fields, 0)
+        self._recent_hits: deque[list[bool]] = deque(maxlen=_RECENT)
+        self._missed_at: int | None = None
+        """Stamp at which a policy period was last missed, ns."""
         self.tilt = 0.0
         self._active = False
         self._last_state: RobotState | None = None
@@ -141,6 +149,11 @@ class PolicyController:
         """True if an observation term needs the pelvis' position or linear velocity."""
         fields = {f for n in self._meta.observation_names for f in OBSERVATION_TERMS[n].requires}
         return bool(fields & {"anchor_pos_w", "base_lin_vel"})
+
+    @property
+    def anchor_body(self) -> str:
+        """Name of the body whose pose the reference tells."""
+        return self._meta.anchor_body_name
 
     @property
     def motions(self) -> tuple[str, ...]:
@@ -208,7 +221,8 @@ class PolicyController:
         self._forget_states()
 
     def _forget_states(self) -> None:
-        self._last_state = None
+        self._last_state = self._missed_at = None
+        self._recent_hits.clear()
         self.supervisor.begin()
 
     def stop(self) -> None:
@@ -247,24 +261,53 @@ class PolicyController:
         self.supervisor.begin_following(state)
         self._step, self._next_tick = 0, state.stamp
 
-    def warning(self) -> str:
-        """Return what is not a fault yet, or an empty string."""
-        if self.mode is Mode.TRACK and self._overdue:
-            return f"no new action for {self._overdue} policy period(s)"
-        return ""
-
-    def figures(self) -> dict[str, object]:
-        """Return what diagnostics show about states, limits and timing."""
+    def state_figures(self) -> dict[str, object]:
+        """Return what diagnostics show of the measured states."""
         supervisor = self.supervisor
         return {
             "tilt_rad": self.tilt,
             "joint_speed_peak": supervisor.peak_speed,
             "encoder_error_peak_rad": supervisor.peak_encoder_error,
             "following_error_peak_rad": supervisor.peak_following_error,
-            **{f"{name}_limit_hits": count for name, count in self._limit_hits.items()},
+        }
+
+    def state_warning(self) -> str:
+        """Return what is near to a fault, or an empty string."""
+        limit = self._settings.tilt_limit
+        if self.mode is not Mode.DAMPING and self.tilt > _NEAR * limit:
+            return f"the torso is tilted by {self.tilt:.2f} rad (fault at {limit:g})"
+        return ""
+
+    def limit_figures(self) -> dict[str, object]:
+        """Return how many commands ran into which limit."""
+        return {f"{name}_limit_hits": count for name, count in self._limit_hits.items()}
+
+    def limit_warning(self) -> str:
+        """Return which limits held most commands of the last second, or an empty string."""
+        recent = np.array(self._recent_hits)
+        if len(recent) < _RECENT:
+            return ""
+        shares = dict(zip(LimitHits._fields, recent.mean(axis=0), strict=True))
+        held = [f"{name} {share:.0%}" for name, share in shares.items() if share > _MANY]
+        return f"limited in the last second: {', '.join(held)} of the commands" if held else ""
+
+    def timing_figures(self) -> dict[str, object]:
+        """Return how often the policy or its action was late."""
+        return {
             "missed_policy_periods": self.missed_ticks,
             "missed_inferences": self.missed_inferences,
         }
+
+    def timing_warning(self) -> str:
+        """Return what was late within the last second, or an empty string."""
+        if self.mode is not Mode.TRACK:
+            return ""
+        if self._overdue:
+            return f"no new action for {self._overdue} policy period(s)"
+        state = self._last_state
+        if self._missed_at is not None and state and state.stamp - self._missed_at < 1_000_000_000:
+            return "a policy period was missed within the last second"
+        return ""
 
     def step(self, state: RobotState) -> JointCommand:
         """Answer one state. Never raises: whatever goes wrong is a fault, and the answer damping.
@@ -315,6 +358,7 @@ class PolicyController:
         self._slewed, self.hits = limited.slewed, limited.hits
         for name, joints in limited.hits._asdict().items():
             self._limit_hits[name] += bool(joints.any())
+        self._recent_hits.append([bool(joints.any()) for joints in limited.hits])
         gains = self._limits
         return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
 
@@ -341,6 +385,8 @@ class PolicyController:
             # A late state moves the grid: the policy must not run twice in a row to catch up.
             late = (state.stamp - self._next_tick) // self._period
             self.missed_ticks += late
+            if late or self._inference.busy:
+                self._missed_at = state.stamp
             self._next_tick += (late + 1) * self._period
             if self._inference.busy:
                 self._miss()
