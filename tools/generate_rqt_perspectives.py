@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Write config/rqt/train.perspective and deploy.perspective: which rqt panels are open, and where.
+
+Usage: QT_QPA_PLATFORM=offscreen generate_rqt_perspectives.py [FOLDER]    (needs PyQt5)
+
+A perspective is what rqt exports: a tree of keys and groups, the layout as Qt's window state.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PyQt5.QtCore import QByteArray, Qt
+from PyQt5.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
+
+from g1_mimic.files import atomic_write_text
+
+_SIZE = (1600, 950)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plugin of rqt.
+
+    Attributes:
+        plugin: package and class, as in the package's plugin.xml.
+        widget: object name of its widget, which names the dock.
+        number: of the instance.
+        settings: of the instance.
+    """
+
+    plugin: str
+    widget: str
+    number: int = 1
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """Name of the instance in settings and docks."""
+        return f"{self.plugin.replace('/', '__')}__{self.number}"
+
+    @property
+    def dock(self) -> str:
+        """Object name of its dock."""
+        return f"{self.identity}__{self.widget}"
+
+
+def plot(number: int, *topics: str) -> Panel:
+    """Return a plot of some fields of topics; a single one is kept as a string."""
+    settings = {"autoscroll": True, "topics": topics[0] if len(topics) == 1 else list(topics)}
+    return Panel("rqt_plot/Plot", "DataPlotWidget", number, settings)
+
+
+def publishers(**topics: str) -> Panel:
+    """Return a publisher of messages, by topic and type, none of them sent by itself."""
+    messages = [
+        {"topic_name": f"/{name}", "type_name": kind, "rate": 1.0, "enabled": False,
+         "expressions": {}}
+        for name, kind in topics.items()
+    ]  # fmt: skip
+    settings: dict[str, object] = {"publishers": repr(messages)}
+    return Panel("rqt_publisher/Publisher", "PublisherWidget", settings=settings)
+
+
+def services(name: str) -> Panel:
+    """Return a service caller with a service chosen."""
+    settings: dict[str, object] = {"current_service_name": name}
+    return Panel("rqt_service_caller/ServiceCaller", "ServiceCallerWidget", settings=settings)
+
+
+RECONFIGURE = Panel("rqt_reconfigure/Param", "_plugincontainer_top_widget")
+CONSOLE = Panel("rqt_console/Console", "ConsoleWidget")
+MONITOR = Panel("rqt_robot_monitor/RobotMonitor", "Robot Monitor")
+GRAPH = Panel("rqt_graph/RosGraph", "RosGraphUi")
+
+PERSPECTIVES = {
+    # Columns of rows of panels; panels of one row are tabs.
+    "train": [
+        [
+            [plot(1, "/train/return/data")],
+            [plot(2, "/train/eval/survival/data", "/train/eval/score/data")],
+        ],
+        [[RECONFIGURE], [services("/trainer/save_checkpoint"), CONSOLE]],
+    ],
+    "deploy": [
+        [
+            [plot(1, "/policy/tracking_error/joint_pos/data")],
+            [plot(2, "/policy/inference_ms/data")],
+        ],
+        [
+            [MONITOR, GRAPH],
+            [RECONFIGURE, publishers(e_stop="std_msgs/msg/Empty")],
+            [services("/policy/stop"), CONSOLE],
+        ],
+    ],
+}
+
+
+def layout(columns: list[list[list[Panel]]]) -> tuple[QByteArray, QByteArray]:
+    """Return geometry and state of a main window with the panels as docks."""
+    window = QMainWindow()
+    window.setObjectName("MainWindow")
+    window.setDockNestingEnabled(True)
+    window.resize(*_SIZE)
+    tops: list[QDockWidget] = []
+    for column in columns:
+        rows: list[QDockWidget] = []
+        for row in column:
+            docks = []
+            for panel in row:
+                dock = QDockWidget(window)
+                dock.setObjectName(panel.dock)
+                dock.setWidget(QWidget())
+                docks.append(dock)
+            if rows:
+                window.splitDockWidget(rows[-1], docks[0], Qt.Vertical)
+            elif tops:
+                window.addDockWidget(Qt.BottomDockWidgetArea, docks[0])
+                window.splitDockWidget(tops[-1], docks[0], Qt.Horizontal)
+            else:
+                window.addDockWidget(Qt.BottomDockWidgetArea, docks[0])
+            for dock in docks[1:]:
+                window.tabifyDockWidget(docks[0], dock)
+            docks[0].raise_()
+            rows.append(docks[0])
+        tops.append(rows[0])
+    window.show()
+    QApplication.processEvents()
+    return window.saveGeometry(), window.saveState()
+
+
+def _value(value: object) -> dict[str, str]:
+    """Return a setting as rqt's export writes it."""
+    if isinstance(value, QByteArray):
+        return {
+            "repr(QByteArray.hex)": f"QtCore.QByteArray({bytes(value.toHex())!r})",
+            "type": "repr(QByteArray.hex)",
+        }
+    return {"repr": repr(value), "type": "repr"}
+
+
+def _group(keys: dict[str, Any], groups: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"keys": {key: _value(value) for key, value in keys.items()}, "groups": groups or {}}
+
+
+def perspective(columns: list[list[list[Panel]]]) -> dict[str, Any]:
+    """Return the contents of a perspective file."""
+    panels = [panel for column in columns for row in column for panel in row]
+    running: dict[str, list[int]] = {}
+    for panel in panels:
+        running.setdefault(panel.plugin, []).append(panel.number)
+    plugins = {
+        f"plugin__{panel.identity}": _group(
+            {}, {"plugin": _group(panel.settings)} if panel.settings else {}
+        )
+        for panel in panels
+    }
+    geometry, state = layout(columns)
+    return _group(
+        {},
+        {
+            "mainwindow": _group({"geometry": geometry, "state": state}),
+            "pluginmanager": _group({"running-plugins": running}, plugins),
+        },
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files."""
+    if len(arguments) > 1:
+        print("usage: generate_rqt_perspectives.py [FOLDER]", file=sys.stderr)
+        return 2
+    default = Path(__file__).resolve().parents[1] / "config" / "rqt"
+    folder = Path(arguments[0]) if arguments else default
+    folder.mkdir(parents=True, exist_ok=True)
+    application = QApplication([])
+    for name, columns in PERSPECTIVES.items():
+        text = json.dumps(perspective(columns), indent=2) + "\n"
+        atomic_write_text(folder / f"{name}.perspective", text)
+    del application
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
