@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,34 +101,33 @@ PERSPECTIVES = {
 }
 
 
+def _dock(window: QMainWindow, panel: Panel) -> QDockWidget:
+    dock = QDockWidget(window)
+    dock.setObjectName(panel.dock)
+    dock.setWidget(QWidget())
+    return dock
+
+
 def layout(columns: list[list[list[Panel]]]) -> tuple[QByteArray, QByteArray]:
     """Return geometry and state of a main window with the panels as docks."""
     window = QMainWindow()
     window.setObjectName("MainWindow")
     window.setDockNestingEnabled(True)
     window.resize(*_SIZE)
-    tops: list[QDockWidget] = []
-    for column in columns:
-        rows: list[QDockWidget] = []
-        for row in column:
-            docks = []
-            for panel in row:
-                dock = QDockWidget(window)
-                dock.setObjectName(panel.dock)
-                dock.setWidget(QWidget())
-                docks.append(dock)
-            if rows:
-                window.splitDockWidget(rows[-1], docks[0], Qt.Vertical)
-            elif tops:
-                window.addDockWidget(Qt.BottomDockWidgetArea, docks[0])
-                window.splitDockWidget(tops[-1], docks[0], Qt.Horizontal)
-            else:
-                window.addDockWidget(Qt.BottomDockWidgetArea, docks[0])
-            for dock in docks[1:]:
-                window.tabifyDockWidget(docks[0], dock)
-            docks[0].raise_()
-            rows.append(docks[0])
-        tops.append(rows[0])
+    docks = [[[_dock(window, panel) for panel in row] for row in column] for column in columns]
+    # In this order: what is split off a tab becomes another tab.
+    window.addDockWidget(Qt.BottomDockWidgetArea, docks[0][0][0])
+    for left, right in pairwise(docks):
+        window.splitDockWidget(left[0][0], right[0][0], Qt.Horizontal)
+    for column in docks:
+        for above, below in pairwise(column):
+            window.splitDockWidget(above[0], below[0], Qt.Vertical)
+    for first, *others in chain.from_iterable(docks):
+        for other in others:
+            window.tabifyDockWidget(first, other)
+        first.raise_()
+    tops = [column[0][0] for column in docks]
+    window.resizeDocks(tops, [_SIZE[0] // len(tops)] * len(tops), Qt.Horizontal)
     window.show()
     QApplication.processEvents()
     return window.saveGeometry(), window.saveState()
