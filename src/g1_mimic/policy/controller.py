@@ -31,6 +31,7 @@ from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.names import (
     ANCHOR_BODY_NAME,
     BODY_NAMES,
+    JOINT_NAMES,
     NUM_JOINTS,
     WAIST_INDICES,
 )
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 _DOWN = np.array([0.0, 0.0, -1.0])
 _NEAR = 0.7
 """Fraction of a limit from which on diagnostics warn."""
-_RECENT, _MANY = 500, 0.5
-"""Commands of which diagnostics tell the limited ones (a second's), and the share that is many."""
+_RECENT, _NEARLY_ALL = 500, 0.95
+"""Commands that diagnostics look back on (a second's), and the limited share that they tell."""
 
 
 class TiltError(G1MimicError):
@@ -130,7 +131,7 @@ class PolicyController:
         self.tilted = False
         self.missed_ticks = self.missed_inferences = self._overdue = 0
         self._limit_hits = dict.fromkeys(LimitHits._fields, 0)
-        self._recent_hits: deque[list[bool]] = deque(maxlen=_RECENT)
+        self._recent_hits: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._missed_at: int | None = None
         """Stamp at which a policy period was last missed, ns."""
         self.tilt = 0.0
@@ -283,13 +284,16 @@ class PolicyController:
         return {f"{name}_limit_hits": count for name, count in self._limit_hits.items()}
 
     def limit_warning(self) -> str:
-        """Return which limits held most commands of the last second, or an empty string."""
-        recent = np.array(self._recent_hits)
-        if len(recent) < _RECENT:
+        """Return which joints a limit held nearly all of the last second, or an empty string."""
+        if len(self._recent_hits) < _RECENT:
             return ""
-        shares = dict(zip(LimitHits._fields, recent.mean(axis=0), strict=True))
-        held = [f"{name} {share:.0%}" for name, share in shares.items() if share > _MANY]
-        return f"limited in the last second: {', '.join(held)} of the commands" if held else ""
+        shares = np.mean(self._recent_hits, axis=0)
+        held = []
+        for name, share in zip(LimitHits._fields, shares, strict=True):
+            if count := int((share > _NEARLY_ALL).sum()):
+                others = f" and {count - 1} more" if count > 1 else ""
+                held.append(f"{name} of {JOINT_NAMES[int(share.argmax())]}{others}")
+        return f"limited for the last second: {', '.join(held)}" if held else ""
 
     def timing_figures(self) -> dict[str, object]:
         """Return how often the policy or its action was late."""
@@ -358,7 +362,7 @@ class PolicyController:
         self._slewed, self.hits = limited.slewed, limited.hits
         for name, joints in limited.hits._asdict().items():
             self._limit_hits[name] += bool(joints.any())
-        self._recent_hits.append([bool(joints.any()) for joints in limited.hits])
+        self._recent_hits.append(np.array(limited.hits))
         gains = self._limits
         return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
 
