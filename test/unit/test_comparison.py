@@ -262,7 +262,7 @@ class TestRuns:
         assert main([*arguments, *QUICK]) == 0
         assert (tmp_path / "per" / "seed_0" / "result.json").stat().st_mtime_ns == written
         assert main([*arguments, *QUICK, "--set", "learner.gamma=0.9"]) == 2
-        assert "learner.gamma: 0.99 there, 0.9 asked for" in capsys.readouterr().err
+        assert "learner.gamma: 0.97 there, 0.9 asked for" in capsys.readouterr().err
 
     def test_a_failed_run_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Its last words are shown; with nothing in common there is no report."""

@@ -111,8 +111,8 @@ def test_a_run_leaves_its_files(tmp_path: Path) -> None:
     assert not list(folder.rglob(".*.tmp*"))
     for name in ("policy.onnx", "policy_latest.onnx"):
         assert OnnxPolicy.load(folder / name).metadata.motion_name == "stand"
-    assert {"eval/score", "train/return", "learner/critic_loss", "replay/beta"} <= set(metrics)
-    assert {f"replay/{name}" for name in ("entropy", "age", "weight_ess")} <= set(metrics)
+    assert {"eval/score", "train/return", "learner/critic_loss", "replay/entropy"} <= set(metrics)
+    assert {f"replay/{name}" for name in ("age", "weight_ess")} <= set(metrics)
 
 
 def test_metrics_reach_tensorboard(tmp_path: Path) -> None:

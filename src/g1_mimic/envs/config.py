@@ -90,7 +90,7 @@ class EnvConfig(Settings):
         "joint_pos_error",
     )
     """Terms that the critic sees on top of the policy's (privileged, not needed on a robot)."""
-    action_base: ActionBase = "reference_lead"
+    action_base: ActionBase = "reference"
     """What an action is added to: the default pose, the reference, or the reference plus
     damping/stiffness times its velocity, which takes the lag out of the motors' damping."""
     action_bound: float = Field(1.0, gt=0)

@@ -158,6 +158,8 @@ class TrackingEnv:
         self.frame = np.zeros(n, dtype=np.int64)
         self.episode_length = np.zeros(n, dtype=np.int64)
         self.last_action = np.zeros((n, joints))
+        self.rest_action = np.zeros((len(self.reference.qpos), joints))
+        """What counts as the action before an episode that starts at each frame."""
         self._target = np.zeros((n, joints))
         self._ramp = (
             profile.velocity_limit
@@ -205,7 +207,7 @@ class TrackingEnv:
         self.physics.qpos[envs], self.physics.qvel[envs] = qpos, qvel
         self.frame[envs] = frames
         self.episode_length[envs] = 0
-        self.last_action[envs] = 0.0
+        self.last_action[envs] = self.rest_action[frames]
         self._target[envs] = np.clip(self.reference.qpos[frames, 7:], *self.soft_limits)
         self.robots.restart(envs, self._target[envs])
 

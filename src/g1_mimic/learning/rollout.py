@@ -18,6 +18,7 @@ from g1_mimic.motion.formats import load_motion
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
+from g1_mimic.policy.action_base import rest_actions
 from g1_mimic.policy.batch import PolicyBatch
 from g1_mimic.policy.contract import OWN
 from g1_mimic.policy.locate import find_policy
@@ -85,7 +86,14 @@ def make_policy_env(
     profile = profile_of_policy(policy, robot)
     if armature is not None:
         profile = replace(profile, armature=np.full_like(profile.armature, armature))
-    return TrackingEnv(motions_of_policy(policy), profile, env_config, num_envs)
+    motions = motions_of_policy(policy)
+    env = TrackingEnv(motions, profile, env_config, num_envs)
+    rest = []
+    for clip, unrolled in zip(motions.clips, env.reference.spans, strict=True):
+        own = rest_actions(policy.metadata, clip.joint_pos, clip.joint_vel, clip.looped)
+        rest.append(own[np.arange(unrolled.length) % (clip.num_frames - clip.looped)])
+    env.rest_action = np.concatenate(rest)
+    return env
 
 
 def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:

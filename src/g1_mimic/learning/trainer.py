@@ -67,12 +67,13 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
 
-        def make_env(num_envs: int, seed: int) -> TrackingEnv:
-            return TrackingEnv(motions, self.profile, env_config, num_envs, seed, config.phase)
-
         self.motions = motions
-        self.env = make_env(config.num_envs, config.seed)
-        self.eval_env = make_env(max(config.evaluation.episodes, len(motions.clips)), 0)
+        self.env = TrackingEnv(
+            motions, self.profile, env_config, config.num_envs, config.seed, config.phase
+        )
+        # Without the strategy of the starts: evaluations of all strategies draw the same noise.
+        episodes = max(config.evaluation.episodes, len(motions.clips))
+        self.eval_env = TrackingEnv(motions, self.profile, env_config, episodes)
         self.learner = Learner(
             config.learner,
             self.env.policy_size,

@@ -29,6 +29,24 @@ def action_offset(
     return np.asarray((base - default) / np.array(contract.action_scale))
 
 
+def rest_actions(
+    contract: PolicyContract, joint_pos: np.ndarray, joint_vel: np.ndarray, looped: bool
+) -> np.ndarray:
+    """Return the action before each frame of a clip that is a raw action of 0 to the policy.
+
+    That is what a policy was shown in training when an episode began.
+
+    Args:
+        contract: of the policy.
+        joint_pos: the clip's joint angles [T, 29], rad.
+        joint_vel: their velocities [T, 29], rad/s.
+        looped: whether the clip is.
+    """
+    if contract.action_base in ("", "default"):
+        return np.zeros_like(joint_pos)
+    return previous_offset(action_offset(contract, joint_pos, joint_vel), looped)
+
+
 def previous_offset(offset: np.ndarray, looped: bool) -> np.ndarray:
     """Return the offset of the frame before each frame of a clip [T, 29]."""
     previous = np.roll(offset, 1, axis=0)

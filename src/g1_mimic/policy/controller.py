@@ -254,7 +254,7 @@ class PolicyController:
             return
         self.mode_state = self.mode_state.track(standing=self._standing(state))
         self._reference.align(*self._anchor(state))
-        self._action = np.zeros(NUM_JOINTS)
+        self._action = self._reference.rest_action()
         self._history.reset()
         self._target = self._reference.frame(0).joint_pos
         self._inference.abandon()

@@ -159,6 +159,14 @@ class MotionPlayer:
             anchor_quat=quat_slerp(a.anchor_quat, b.anchor_quat, np.array(weight)),
         )
 
+    def rest_action(self) -> np.ndarray:
+        """Return the action before step 0 [29] that is a raw action of 0 to the policy."""
+        if self._contract.action_base in ("", "default"):
+            return np.zeros(NUM_JOINTS)
+        clip = self._now.reference.clip
+        time_step = 0 if clip.first is None else clip.first + clip.frame_of(0)
+        return self._graph_offset(self._frame_before(time_step))
+
     def graph_input(self, step: int) -> GraphInput:
         """Return how the graph is asked at control step ``step``."""
         now = self._now
