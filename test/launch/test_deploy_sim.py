@@ -72,8 +72,12 @@ def test_a_lockstep_run_is_recorded_from_its_first_state_on(
     recording = read_recording(tmp_path / "run.mcap")
     states = recording.joints["joint_states"].stamp
     assert states[0] == 0 and (np.diff(states) == 2_000_000).all()
-    assert np.array_equal(recording.joints["joint_targets"].stamp, states[:-1])
-    assert [mode for _, mode in recording.modes] == ["stand", "track"]
+    answered = recording.joints["joint_targets"].stamp
+    # The first answer may come before its publisher and the recorder have found each other; the
+    # last state ends the run: what still comes for it is the parting command to damp.
+    assert np.isin(states[1:-1], answered).all() and np.isin(answered, states).all()
+    modes = [mode for _, mode in recording.modes]
+    assert modes[:2] == ["stand", "track"] and set(modes[2:]) <= {"damping"}
     assert recording.facts is not None and recording.facts.motion == "still"
 
 
@@ -95,7 +99,7 @@ def test_the_newest_policy_of_the_runs_is_the_default(
     ("argument", "words"),
     [
         ("policy:=/none.onnx", "policy '/none.onnx' not found"),
-        ("motion:=dance", "'still', not 'dance'"),
+        ("motion:=nowhere", "motion 'nowhere' not found"),
         ("seed:=x", "seed:=x is not a whole number"),
         ("viewer:=maybe", "viewer:=maybe is neither true nor false"),
         ("params_file:=none.yaml", "params_file 'none.yaml' not found"),
@@ -123,7 +127,7 @@ def test_arguments_win_over_the_parameter_file(
     parameters.write_text(
         "/**/mujoco_sim: {ros__parameters: {realtime_factor: 0.0, duration: 50.0, seed: 8}}\n"
         "/**/policy: {ros__parameters: {realtime_factor: 0.0, duration: 50.0, seed: 8,"
-        " autostart: true, odometry: true, stand_time: 0.2}}\n"
+        " autostart: true, odometry: true, stand_time: 0.2, use_sim_time: true}}\n"
     )
     done = launch(
         [
