@@ -32,14 +32,18 @@ def open_trainer(settings: TrainConfig) -> Trainer:
     settings = with_whole_paths(settings)
     if not settings.resume:
         if settings.run_dir:
-            return Trainer(settings, settings.run_dir)
-        path = make_run_path(settings.runs_root, _subject(settings), settings.seed)
+            path = Path(settings.run_dir).expanduser()
+            new = not path.exists()
+        else:
+            path = make_run_path(settings.runs_root, _subject(settings), settings.seed)
+            new = True
         try:
             return Trainer(settings, path)
         except BaseException:
-            with suppress(OSError):  # what else is in it tells of what went wrong
-                (path / LOCK_FILE).unlink()
-                path.rmdir()
+            if new:
+                with suppress(OSError):  # what else is in it tells of what went wrong
+                    (path / LOCK_FILE).unlink()
+                    path.rmdir()
             raise
     found = Path(settings.run_dir) if settings.run_dir else newest_run(settings.runs_root)
     if found is None:
