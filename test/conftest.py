@@ -13,6 +13,8 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 # Tests command a robot by its topics: they must never reach one that is on the network.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# Tests kill nodes, and what these leave in Fast DDS's shared memory can bring others down.
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
 # The networks here are small: threads that wait for one another only slow the tests down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))

@@ -317,7 +317,7 @@ def test_motions_are_switched_by_service(watcher: Watcher, balancing_policy: Pat
         running("policy", **shared, **choices, motion="still,wave"),
     ):
         watcher.wait_for(lambda: watcher.modes[-1:] == ["track"], "mode track")
-        assert playing == ["still"]
+        watcher.wait_for(lambda: playing == ["still"], "motion still")
         answer = watcher.trigger("/policy/switch_to_wave")
         assert answer.success and answer.message == "motion: wave"
         watcher.wait_for(lambda: playing == ["still", "wave"], "motion wave")

@@ -33,7 +33,7 @@ def hold_to_single(policy: OnnxPolicy) -> None:
     assert np.ptp(expected, axis=0).min() > 0.0
 
 
-@pytest.mark.parametrize("base", ["default", "reference", "reference_lead"])
+@pytest.mark.parametrize("base", ["default", "reference", "reference_lead", "feedforward"])
 def test_a_batch_acts_like_its_rows(make_policy: Any, tmp_path: Path, base: str) -> None:
     """Our own files: to the bit, beyond both ends of the motion too, in batches of any size."""
     policy = OnnxPolicy.load(make_policy(tmp_path / "policy.onnx", action_base=base).path)

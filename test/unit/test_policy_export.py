@@ -19,12 +19,18 @@ from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import TRACKED_BODY_NAMES
 
 ACTIONS = term_slices(DEFAULT_POLICY_TERMS)["actions"]
-KINDS = ["default", "reference", "reference_lead"]
+KINDS = ["default", "reference", "reference_lead", "feedforward"]
 
 
-def test_names_types_and_shapes_are_beyondmimics(make_policy: Any, tmp_path: Path) -> None:
-    """obs [1, n] and time_step [1, 1] in; actions first, then the reference of 14 bodies."""
-    model = onnx.load(make_policy(tmp_path / "p.onnx").path)
+@pytest.mark.parametrize("kind_of_base", KINDS)
+def test_names_types_and_shapes_are_beyondmimics(
+    make_policy: Any, tmp_path: Path, kind_of_base: Any
+) -> None:
+    """obs [1, n] and time_step [1, 1] in; actions first, then the reference of 14 bodies.
+
+    One output more, at the end, if actions are added to torques.
+    """
+    model = onnx.load(make_policy(tmp_path / "p.onnx", action_base=kind_of_base).path)
     onnx.checker.check_model(model, full_check=True)
 
     def signature(values: Any) -> list[tuple[str, int, list[int]]]:
@@ -47,6 +53,7 @@ def test_names_types_and_shapes_are_beyondmimics(make_policy: Any, tmp_path: Pat
         ("body_quat_w", kind, [1, 14, 4]),
         ("body_lin_vel_w", kind, [1, 14, 3]),
         ("body_ang_vel_w", kind, [1, 14, 3]),
+        *([("joint_torque", kind, [1, 29])] if kind_of_base == "feedforward" else []),
     ]
 
 

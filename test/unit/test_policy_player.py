@@ -29,7 +29,7 @@ from g1_mimic.rotations import quat_error, quat_from_rpy, quat_yaw
 
 PROFILE = load_profile("g1_29dof")
 ACTIONS = term_slices(DEFAULT_POLICY_TERMS)["actions"]
-KINDS = ["default", "reference", "reference_lead"]
+KINDS = ["default", "reference", "reference_lead", "feedforward"]
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
@@ -61,7 +61,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> OnnxPolicy:
 
 
 def player(policy: OnnxPolicy, motion: str = "") -> MotionPlayer:
-    return MotionPlayer(policy, clips_for(policy, motion))
+    return MotionPlayer(policy, clips_for(policy, motion, PROFILE))
 
 
 def test_within_a_clip_the_graph_is_asked_plainly(policy: OnnxPolicy) -> None:
@@ -116,8 +116,15 @@ def test_blended_reference_is_smooth(policy: OnnxPolicy) -> None:
 
 
 def base_of(kind: str, frame: ReferenceFrame) -> np.ndarray:
-    lead = PROFILE.damping / PROFILE.stiffness
-    return action_base(kind, frame.joint_pos, frame.joint_vel, PROFILE.default_position, lead)
+    return action_base(
+        kind,
+        frame.joint_pos,
+        frame.joint_vel,
+        frame.joint_torque,
+        PROFILE.default_position,
+        PROFILE.stiffness,
+        PROFILE.damping,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,11 +195,12 @@ def test_motion_names_the_policys_own_clips_first(policy: OnnxPolicy, tmp_path: 
     """A name or a path stands for the policy's clip of that name; others are looked for."""
     shutil.copy(share_dir() / "models" / "motions" / "wave.json", tmp_path / "mine.json")
     squat = load_motion("walk").num_frames  # which lies before it in the file
-    assert [clip.first for clip in clips_for(policy, "/anywhere/squat.csv,walk")] == [squat, 0]
-    mixed = clips_for(policy, f"squat,{tmp_path}/mine.json")
+    own = clips_for(policy, "/anywhere/squat.csv,walk", PROFILE)
+    assert [clip.first for clip in own] == [squat, 0]
+    mixed = clips_for(policy, f"squat,{tmp_path}/mine.json", PROFILE)
     assert [clip.first is None for clip in mixed] == [False, True]
     with pytest.raises(G1MimicError, match="'nothing' not found"):
-        clips_for(policy, "nothing")
+        clips_for(policy, "nothing", PROFILE)
 
 
 def test_files_that_do_not_tell_their_base_track_only_their_own(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from g1_mimic.envs.config import EnvConfig, ResetConfig
-from g1_mimic.envs.reference import Reference
+from g1_mimic.envs.reference import Reference, clip_action_base
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
@@ -214,6 +214,7 @@ def test_exported_actions_are_those_of_training(run: Trainer, tmp_path: Path) ->
     width, place = policy.observation_size, slice(policy.observation_size - 29, None)
     default, scale = PROFILE.default_position, PROFILE.action_scale
     for span, clip in zip(policy.metadata.spans(policy.num_frames), run.motions.clips, strict=True):
+        bases = clip_action_base(clip, PROFILE, run.config.env.action_base)
         period = clip.num_frames - 1 if clip.looped else clip.num_frames
         frames = [t % period for t in range(period - 5, period + 5)] if clip.looped else range(9)
         raw = action = np.zeros(29)
@@ -224,7 +225,7 @@ def test_exported_actions_are_those_of_training(run: Trainer, tmp_path: Path) ->
                 raw = actor(torch.from_numpy(obs[None].astype(np.float32)))[0].numpy()
             obs[place] = action
             action = policy.act(obs, span.first + t)
-            base = clip.joint_pos[t]
+            base = bases[t]
             np.testing.assert_allclose(default + scale * action, base + scale * raw, atol=5e-5)
 
 

@@ -26,7 +26,10 @@ def make_env(mirrored: bool) -> TrackingEnv:
         seen = Trajectory("mirrored", clip.fps, *root, clip.joint_pos, clip.looped)
         clip = complete_trajectory(mirror(seen))
     config = EnvConfig(
-        policy_observation=tuple(OBSERVATION_TERMS), critic_observation=(), threads=1
+        policy_observation=tuple(OBSERVATION_TERMS),
+        critic_observation=(),
+        action_base="reference",  # whose mirror image is exact
+        threads=1,
     )
     return TrackingEnv(clip, load_profile("g1_29dof"), config, 4)
 

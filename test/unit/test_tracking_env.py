@@ -95,7 +95,7 @@ def test_reference_is_compared_at_the_sensors_time(profile: RobotProfile) -> Non
         "moving", 50.0, root, np.tile([1.0, 0, 0, 0], (frames, 1)),
         np.tile(profile.default_position, (frames, 1)), False,
     )  # fmt: skip
-    config = EnvConfig(threads=1, reset=ResetConfig(noise=0.0))
+    config = EnvConfig(threads=1, action_base="reference", reset=ResetConfig(noise=0.0))
     env = TrackingEnv(clip, profile, config, 1)
     env.model.opt.gravity[:] = 0.0
     env.reset_to(np.array([0]), np.array([5]))

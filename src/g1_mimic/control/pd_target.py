@@ -89,7 +89,7 @@ class LimitedTarget(NamedTuple):
     hits: LimitHits
 
 
-ActionBase = Literal["default", "reference", "reference_lead"]
+ActionBase = Literal["default", "reference", "reference_lead", "feedforward"]
 ACTION_BASES: tuple[str, ...] = get_args(ActionBase)
 
 
@@ -97,24 +97,39 @@ def action_base(
     kind: str,
     joint_pos: np.ndarray,
     joint_vel: np.ndarray,
+    joint_torque: np.ndarray | None,
     default: np.ndarray,
-    lead: np.ndarray,
+    stiffness: np.ndarray,
+    damping: np.ndarray,
 ) -> np.ndarray:
     """Return the angles that raw actions are added to [..., J], rad.
 
+    With ``stiffness·(base - q) - damping·q̇`` as the motors' torque, the last kind is computed
+    torque control: a robot that is where the reference is gets just the torques of the reference.
+
     Args:
-        kind: one of `ACTION_BASES`: the default pose, the reference, or the reference plus
-            ``lead`` times its velocity.
+        kind: one of `ACTION_BASES`: the default pose; the reference; the reference ahead by the
+            time that the motors' damping makes them lag; or that and the torques of the reference.
         joint_pos: the reference's joint angles [..., J], rad.
         joint_vel: their velocities [..., J], rad/s.
+        joint_torque: the torques that it takes to move so [..., J], N·m; ``feedforward`` alone
+            asks for them.
         default: the default pose [J], rad.
-        lead: damping / stiffness [J], s: the time by which the motors' damping makes them lag.
+        stiffness: of the motors [J], N·m/rad.
+        damping: of the motors [J], N·m·s/rad.
+
+    Raises:
+        ValueError: if there are no torques for ``feedforward``.
     """
     if kind == "default":
         return np.broadcast_to(default, joint_pos.shape).copy()
     if kind == "reference":
         return joint_pos.copy()
-    return np.asarray(joint_pos + lead * joint_vel)
+    if kind == "reference_lead":
+        return np.asarray(joint_pos + damping / stiffness * joint_vel)
+    if joint_torque is None:
+        raise ValueError("the torques of the reference are not known")
+    return np.asarray(joint_pos + (joint_torque + damping * joint_vel) / stiffness)
 
 
 def action_to_target(action: np.ndarray, base: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -90,9 +90,10 @@ class EnvConfig(Settings):
         "joint_pos_error",
     )
     """Terms that the critic sees on top of the policy's (privileged, not needed on a robot)."""
-    action_base: ActionBase = "reference"
-    """What an action is added to: the default pose, the reference, or the reference plus
-    damping/stiffness times its velocity, which takes the lag out of the motors' damping."""
+    action_base: ActionBase = "feedforward"
+    """What an action is added to: the default pose; the reference; the reference plus
+    damping/stiffness times its velocity, which takes the lag out of the motors' damping; or that
+    and, over the stiffness, the torques that inverse dynamics finds for the reference."""
     action_bound: float = Field(1.0, gt=0)
     """Bound on the raw action, in units of the robot's action scale."""
     reward: RewardConfig = RewardConfig()

@@ -9,6 +9,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
+from g1_mimic.motion.dynamics import with_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.motion.validate import foot_heights
@@ -26,8 +27,17 @@ def clip_action_base(clip: MotionClip, profile: RobotProfile, kind: str) -> np.n
     ``kind`` is `EnvConfig.action_base`. Training adds it in the environment, an exported policy
     carries it as a constant.
     """
-    lead = profile.damping / profile.stiffness
-    return action_base(kind, clip.joint_pos, clip.joint_vel, profile.default_position, lead)
+    if kind == "feedforward":
+        clip = with_torque(clip, profile)
+    return action_base(
+        kind,
+        clip.joint_pos,
+        clip.joint_vel,
+        clip.joint_torque,
+        profile.default_position,
+        profile.stiffness,
+        profile.damping,
+    )
 
 
 class Reference:
@@ -92,6 +102,8 @@ def _arrays(clip: MotionClip, profile: RobotProfile, config: EnvConfig) -> dict[
         )
     if clip.num_frames < 3:
         raise G1MimicError(f"motion '{clip.name}' has fewer than 3 frames")
+    if config.action_base == "feedforward":
+        clip = with_torque(clip, profile)
     if clip.looped:
         clip = clip.unrolled(clip.num_frames + config.max_steps)
     bodies = [clip.body_index(name) for name in TRACKED_BODY_NAMES]

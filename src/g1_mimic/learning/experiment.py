@@ -10,6 +10,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.task import Task
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
+from g1_mimic.motion.dynamics import with_torque
 from g1_mimic.motion.library import MotionLibrary, load_motions
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
@@ -32,7 +33,8 @@ def resolve(config: TrainConfig) -> Experiment:
     """
     if not config.task:
         profile = load_profile(config.robot)
-        return Experiment(config, profile, load_motions(config.motion), config.env)
+        motions = load_motions(config.motion)
+        return Experiment(config, profile, _prepared(motions, profile, config.env), config.env)
     task = Task(config.task)
     changes: dict[str, Any] = {}
     if (adaptive := task.config.adaptive_sampling) is not None:
@@ -40,8 +42,16 @@ def resolve(config: TrainConfig) -> Experiment:
         changes["sampling"] = "per" if adaptive.enabled else "uniform"
         changes["replay"] = config.replay.model_copy(update=replay)
     config = config.model_copy(update=changes)
-    motions = MotionLibrary.of(task.clip())
-    return Experiment(config, task.profile(), motions, task.env_config(config.env))
+    profile, env_config = task.profile(), task.env_config(config.env)
+    motions = _prepared(MotionLibrary.of(task.clip()), profile, env_config)
+    return Experiment(config, profile, motions, env_config)
+
+
+def _prepared(motions: MotionLibrary, profile: RobotProfile, config: EnvConfig) -> MotionLibrary:
+    """Return the clips with what takes a while to compute and is asked for more than once."""
+    if config.action_base != "feedforward":
+        return motions
+    return motions.map(lambda clip: with_torque(clip, profile))
 
 
 def choose_device(name: str) -> torch.device:

@@ -44,7 +44,8 @@ def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
             pos, quat = pelvis_pose(pos, quat, joint_pos[:, list(WAIST_INDICES)])
         name = span.name or "motion"
         clip = complete_clip(name, meta.control_rate_hz, pos, quat, joint_pos, span.looped)
-        clips.append(clip)
+        torque = np.array([frame.joint_torque for frame in frames])
+        clips.append(replace(clip, joint_torque=torque))
     return MotionLibrary.weighted(clips, [1.0] * len(clips))
 
 
@@ -90,7 +91,9 @@ def make_policy_env(
     env = TrackingEnv(motions, profile, env_config, num_envs)
     rest = []
     for clip, unrolled in zip(motions.clips, env.reference.spans, strict=True):
-        own = rest_actions(policy.metadata, clip.joint_pos, clip.joint_vel, clip.looped)
+        own = rest_actions(
+            policy.metadata, clip.joint_pos, clip.joint_vel, clip.joint_torque, clip.looped
+        )
         rest.append(own[np.arange(unrolled.length) % (clip.num_frames - clip.looped)])
     env.rest_action = np.concatenate(rest)
     return env

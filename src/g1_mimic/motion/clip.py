@@ -47,6 +47,8 @@ class MotionClip:
     there; the period is T - 1 frames."""
     notes: tuple[str, ...] = ()
     """What the reader of the file found worth telling (detected order, wrong velocities)."""
+    joint_torque: np.ndarray | None = None
+    """[T, 29] N·m that it takes a robot to move so (`motion.dynamics.with_torque`), if known."""
 
     @property
     def num_frames(self) -> int:
@@ -119,6 +121,7 @@ class MotionClip:
             self,
             joint_pos=self.joint_pos[frame],
             joint_vel=self.joint_vel[frame],
+            joint_torque=None if self.joint_torque is None else self.joint_torque[frame],
             body_pos_w=quat_apply(turn_w, self.body_pos_w[frame]) + shift_w,
             body_quat_w=quat_multiply(turn_w, self.body_quat_w[frame]),
             body_lin_vel_w=quat_apply(turn_w, self.body_lin_vel_w[frame]),

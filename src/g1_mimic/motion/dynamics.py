@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import nnls
 
 from g1_mimic.motion.balance import (
     centre_of_pressure,
@@ -19,10 +21,22 @@ from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import RobotProfile
 
-_ARM = 0.05
-"""m: about half a sole; a moment weighs as much as the force with this arm."""
-_LEAST_SHARE = 1e-6
-"""Of the load, so that a foot in the air carries nothing and the equations stay regular."""
+_FRICTION = 0.7
+_PYRAMID = np.array(
+    [[_FRICTION, 0, 1], [-_FRICTION, 0, 1], [0, _FRICTION, 1], [0, -_FRICTION, 1]]
+) / np.hypot(1.0, _FRICTION)
+"""Directions of the edges of a friction pyramid."""
+_BALANCE = np.array([1.0, 1.0, 1.0, 10.0, 10.0, 10.0])
+"""Weights of the base's force and moment: 1 N is as bad as 0.1 N·m."""
+_PUSH_COST = 1e-3
+"""Weight of a push of 1 N on the floor, beside `_BALANCE`."""
+_CONTACT_HEIGHT = 0.01
+_CONTACT_SPEED = 0.1
+"""m, m/s: with every such step up or faster a push costs e times as much."""
+_FURTHEST = 12.0
+"""Steps after which there is no push at all; before, there is next to none."""
+_SMOOTHING = 0.04
+"""s: two frames. Half or one and a half times of it tracks as well."""
 
 
 @dataclass(frozen=True)
@@ -69,55 +83,84 @@ def effort(clip: MotionClip, profile: RobotProfile) -> Effort:
     )
 
 
-def joint_torques(clip: MotionClip, profile: RobotProfile) -> np.ndarray:
-    """Return the torques [T, 29] N·m that the joints need to move as a looped clip does.
-
-    Inverse dynamics of the whole robot, rotors included; the floor's forces and moments on two
-    standing feet are those of least weighted squares, each foot's weight being the share of the
-    load that the zero-moment point gives it, so that they are continuous in lifting a foot.
+def with_torque(clip: MotionClip, profile: RobotProfile) -> MotionClip:
+    """Return the clip with ``joint_torque``, smoothed and within the limits; computed only once.
 
     Args:
-        clip: a looped clip with at least one foot on the floor.
+        clip: any clip.
         profile: the robot.
     """
+    if clip.joint_torque is not None:
+        return clip
+    torque = joint_torques(clip, profile, smoothing=_SMOOTHING)
+    limit = profile.torque_limit
+    return replace(clip, joint_torque=np.clip(torque, -limit, limit))
+
+
+def joint_torques(clip: MotionClip, profile: RobotProfile, smoothing: float = 0.0) -> np.ndarray:
+    """Return the torques [T, 29] N·m that the joints need to move as a clip does.
+
+    Inverse dynamics of the whole robot, rotors included. Every point under the feet pushes within
+    its friction pyramid, all of them such that the squares of what is wanting to the base's force
+    and moment, and of the pushes, are least (non-negative least squares: Lawson and Hanson 1974,
+    chapter 23). Pushes cost the more the higher a point is above the floor and the faster it
+    moves, so that they are continuous in lifting a foot. What nothing on the floor can provide (a
+    jump of a captured motion) is left out.
+
+    Args:
+        clip: any clip; a looped one goes on over its seam.
+        profile: the robot.
+        smoothing: standard deviation of the filter on velocities, s: differences of captured ones
+            are noisy.
+    """
+    frames = np.arange(clip.num_frames)
+    long, first = clip, 0
+    if clip.looped:  # a lap before it and a lap after it
+        lap = clip.num_frames - 1
+        long, first = clip.unrolled(3 * lap + 1), lap
+    velocity = long.qvel()
+    if smoothing > 0.0:
+        velocity = gaussian_filter1d(velocity, smoothing * clip.fps, axis=0, mode="nearest")
+    acceleration = np.gradient(velocity, axis=0) * clip.fps
+    qpos, points = long.qpos(), sole_points(long)
     model = build_model(profile, scene=False)
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT  # the joints' limits
     data = mujoco.MjData(model)
-    long = clip.unrolled(clip.num_frames + 2)
-    # Frame 0 has no frame before it: its neighbours are those of the lap's last frame.
-    frames = [*range(1, clip.num_frames), clip.num_frames]
-    qpos, qvel = long.qpos(), long.qvel()
-    share = _load_shares(clip)
     feet = [model.body(name).id for name in FOOT_BODY_NAMES]
     torque = np.empty((clip.num_frames, model.nv - 6))
-    jacobian = np.zeros((12, model.nv))
-    scale = np.tile([1.0, 1.0, 1.0, _ARM**2, _ARM**2, _ARM**2], 2)
     for frame in frames:
-        data.qpos[:], data.qvel[:] = qpos[frame], qvel[frame]
-        data.qacc[:] = (qvel[frame + 1] - qvel[frame - 1]) * (0.5 * clip.fps)
+        at = first + frame
+        data.qpos[:], data.qvel[:], data.qacc[:] = qpos[at], velocity[at], acceleration[at]
         mujoco.mj_inverse(model, data)
-        for side, body in enumerate(feet):
-            rows = jacobian[6 * side : 6 * side + 6]
-            mujoco.mj_jacBody(model, data, rows[:3], rows[3:], body)
-        place = frame % (clip.num_frames - 1)
-        weight = scale * np.repeat(share[place], 6)
-        base = jacobian[:, :6]
-        wrench = weight * (base @ np.linalg.solve((base.T * weight) @ base, data.qfrc_inverse[:6]))
-        torque[place] = (data.qfrc_inverse - jacobian.T @ wrench)[6:]
-    torque[-1] = torque[0]
+        torque[frame] = data.qfrc_inverse[6:] - _floor_torques(model, data, feet, points[at])
     return torque
 
 
-def _load_shares(clip: MotionClip) -> np.ndarray:
-    """Return the part [T, 2] of the load that is on the left and on the right foot."""
-    soles = sole_points(clip)
-    centre = soles[..., :2].mean(axis=2)
-    across = centre[:, 1] - centre[:, 0]
-    way = ((looped_zero_moment_point(clip) - centre[:, 0]) * across).sum(axis=1)
-    right = np.clip(way / (across**2).sum(axis=1), _LEAST_SHARE, 1.0 - _LEAST_SHARE)
-    share = np.stack([1.0 - right, right], axis=1)
-    lifted = soles[..., 2].min(axis=2) > 1e-3
-    share[lifted] = _LEAST_SHARE
-    return share
+def _floor_torques(
+    model: mujoco.MjModel, data: mujoco.MjData, feet: list[int], points: np.ndarray
+) -> np.ndarray:
+    """Return what the floor's pushes at ``points`` [2, P, 3] contribute to the joints [29]."""
+    jacobian = np.zeros((3, model.nv))
+    edges, costs = [np.empty((0, model.nv))], []
+    for body, soles in zip(feet, points, strict=True):
+        for point in soles:
+            mujoco.mj_jac(model, data, jacobian, None, point, body)
+            away = max(point[2], 0.0) / _CONTACT_HEIGHT
+            away += np.linalg.norm(jacobian @ data.qvel) / _CONTACT_SPEED
+            if away < _FURTHEST:
+                edges.append(_PYRAMID @ jacobian)
+                costs.append(_PUSH_COST * np.exp(away))
+    if not costs:
+        return np.zeros(model.nv - 6)
+    edge = np.concatenate(edges)  # [edges, nv]
+    cost = np.repeat(costs, len(_PYRAMID))
+    wanted = _BALANCE * data.qfrc_inverse[:6]
+    push, _ = nnls(
+        np.concatenate([_BALANCE[:, None] * edge[:, :6].T, np.diag(cost)]),
+        np.concatenate([wanted, np.zeros_like(cost)]),
+        maxiter=100 * len(cost),
+    )
+    return np.asarray(push @ edge[:, 6:])
 
 
 def first_self_contact(clip: MotionClip, profile: RobotProfile) -> tuple[int, str, str] | None:

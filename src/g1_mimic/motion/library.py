@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +51,10 @@ class MotionLibrary:
             clips = [replace(c, name=name) for c, name in zip(clips, names, strict=True)]
         total = sum(weights)
         return cls(tuple(clips), tuple(weight / total for weight in weights))
+
+    def map(self, function: Callable[[MotionClip], MotionClip]) -> MotionLibrary:
+        """Return the library of what ``function`` makes of each clip."""
+        return replace(self, clips=tuple(function(clip) for clip in self.clips))
 
     @property
     def names(self) -> tuple[str, ...]:

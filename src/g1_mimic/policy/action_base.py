@@ -14,7 +14,10 @@ from g1_mimic.policy.contract import PolicyContract
 
 
 def action_offset(
-    contract: PolicyContract, joint_pos: np.ndarray, joint_vel: np.ndarray
+    contract: PolicyContract,
+    joint_pos: np.ndarray,
+    joint_vel: np.ndarray,
+    joint_torque: np.ndarray | None,
 ) -> np.ndarray:
     """Return what is folded into ``actions`` at a reference [..., 29], in units of the action.
 
@@ -22,15 +25,32 @@ def action_offset(
         contract: of the policy, joints in ``JOINT_NAMES`` order.
         joint_pos: the reference's joint angles [..., 29], rad.
         joint_vel: their velocities [..., 29], rad/s.
+        joint_torque: the torques of the reference [..., 29], N·m, where `needs_torque` says so.
     """
     default = np.array(contract.default_joint_pos)
-    lead = np.array(contract.joint_damping) / np.array(contract.joint_stiffness)
-    base = action_base(contract.action_base, joint_pos, joint_vel, default, lead)
+    base = action_base(
+        contract.action_base,
+        joint_pos,
+        joint_vel,
+        joint_torque,
+        default,
+        np.array(contract.joint_stiffness),
+        np.array(contract.joint_damping),
+    )
     return np.asarray((base - default) / np.array(contract.action_scale))
 
 
+def needs_torque(contract: PolicyContract) -> bool:
+    """Whether the file of this policy tells, and a clip from outside must tell, its torques."""
+    return contract.action_base == "feedforward"
+
+
 def rest_actions(
-    contract: PolicyContract, joint_pos: np.ndarray, joint_vel: np.ndarray, looped: bool
+    contract: PolicyContract,
+    joint_pos: np.ndarray,
+    joint_vel: np.ndarray,
+    joint_torque: np.ndarray | None,
+    looped: bool,
 ) -> np.ndarray:
     """Return the action before each frame of a clip that is a raw action of 0 to the policy.
 
@@ -40,11 +60,12 @@ def rest_actions(
         contract: of the policy.
         joint_pos: the clip's joint angles [T, 29], rad.
         joint_vel: their velocities [T, 29], rad/s.
+        joint_torque: the torques of the clip [T, 29], N·m, where `needs_torque` says so.
         looped: whether the clip is.
     """
     if contract.action_base in ("", "default"):
         return np.zeros_like(joint_pos)
-    return previous_offset(action_offset(contract, joint_pos, joint_vel), looped)
+    return previous_offset(action_offset(contract, joint_pos, joint_vel, joint_torque), looped)
 
 
 def previous_offset(offset: np.ndarray, looped: bool) -> np.ndarray:

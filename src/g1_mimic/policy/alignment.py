@@ -25,6 +25,8 @@ class ReferenceFrame(NamedTuple):
     """[3] m."""
     anchor_quat: np.ndarray
     """[4]."""
+    joint_torque: np.ndarray
+    """[29] N·m; zero where the policy does not ask for it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ClipFrames:
     """[T, 3] m."""
     anchor_quat: np.ndarray
     """[T, 4]."""
+    joint_torque: np.ndarray
+    """[T, 29] N·m; zero where the policy does not ask for it."""
     looped: bool
     first: int | None = None
     """The policy's ``time_step`` of frame 0; None for a clip that the policy does not carry."""
@@ -54,20 +58,23 @@ class ClipFrames:
             np.stack([frame.joint_vel for frame in frames]),
             np.stack([frame.anchor_pos for frame in frames]),
             np.stack([frame.anchor_quat for frame in frames]),
+            np.stack([frame.joint_torque for frame in frames]),
             span.looped,
             span.first,
         )
 
     @classmethod
     def of_clip(cls, clip: MotionClip, name: str, anchor_body: str) -> ClipFrames:
-        """Take a clip from outside."""
+        """Take a clip from outside, with its torques if they are known."""
         anchor = clip.body_index(anchor_body)
+        torque = clip.joint_torque
         return cls(
             name,
             clip.joint_pos,
             clip.joint_vel,
             clip.body_pos_w[:, anchor],
             clip.body_quat_w[:, anchor],
+            np.zeros_like(clip.joint_pos) if torque is None else torque,
             clip.looped,
         )
 
@@ -126,4 +133,5 @@ class AlignedReference:
             joint_vel=clip.joint_vel[t],
             anchor_pos=quat_apply(self._turn, in_clip) + self._shift,
             anchor_quat=quat_multiply(self._turn, quat_multiply(turn, clip.anchor_quat[t])),
+            joint_torque=clip.joint_torque[t],
         )

@@ -77,8 +77,8 @@ class PolicyContract:
     clip_looped: tuple[bool, ...] = ()
     """As ``motion_looped``, for each clip."""
     action_base: str = ""
-    """What the network's own actions are added to: default, reference, or reference_lead; the
-    graph folds the difference to the default pose into ``actions``. Empty: not told."""
+    """What the network's own actions are added to: one of `ACTION_BASES`; the graph
+    folds the difference to the default pose into ``actions``. Empty: not told."""
     format_version: int = 1
 
     # What only files of others ask for; not written.

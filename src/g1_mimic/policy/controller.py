@@ -117,7 +117,7 @@ class PolicyController:
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
-        self._reference = MotionPlayer(policy, clips_for(policy, motion))
+        self._reference = MotionPlayer(policy, clips_for(policy, motion, profile))
         self._history = ObservationHistory(meta)
         self._period = round(1e9 / meta.control_rate_hz)
         if meta.anchor_body_name not in (ANCHOR_BODY_NAME, BODY_NAMES[0]):

@@ -20,11 +20,12 @@ from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.dynamics import with_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
-from g1_mimic.policy.action_base import action_offset, previous_offset
+from g1_mimic.policy.action_base import action_offset, needs_torque, previous_offset
 from g1_mimic.policy.contract import FORMAT_VERSION, PolicyContract
-from g1_mimic.policy.readers import OUTPUT_NAMES
+from g1_mimic.policy.readers import TORQUE_OUTPUT, output_names
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -35,7 +36,7 @@ OPSET = 17
 TOLERANCE = 1e-5
 """Largest difference between the file's outputs and torch's, relative to max(1, |value|)."""
 
-JOINT_OUTPUTS = ("joint_pos", "joint_vel")
+JOINT_OUTPUTS = ("joint_pos", "joint_vel", TORQUE_OUTPUT)
 """The outputs of the motion that are not of bodies."""
 
 CHECKED_FRAMES = 256
@@ -63,7 +64,8 @@ class PolicyGraph(nn.Module):
         super().__init__()
         self.actor = actor
         bodies = [clips[0].body_index(name) for name in metadata.body_names]
-        for name in OUTPUT_NAMES[1:]:
+        self.output_names = output_names(metadata)
+        for name in self.output_names[1:]:
             parts = [getattr(clip, name) for clip in clips]
             values = np.concatenate([p if name in JOINT_OUTPUTS else p[:, bodies] for p in parts])
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)))
@@ -72,7 +74,10 @@ class PolicyGraph(nn.Module):
         self.has_offset = metadata.action_base not in ("", "default")
         if self.has_offset:
             # In float64: the difference of close angles is divided by a small scale.
-            offsets = [action_offset(metadata, clip.joint_pos, clip.joint_vel) for clip in clips]
+            offsets = [
+                action_offset(metadata, clip.joint_pos, clip.joint_vel, clip.joint_torque)
+                for clip in clips
+            ]
             before = [
                 previous_offset(offset, clip.looped)
                 for offset, clip in zip(offsets, clips, strict=True)
@@ -82,7 +87,7 @@ class PolicyGraph(nn.Module):
                 self.register_buffer(name, torch.from_numpy(values))
 
     def forward(self, obs: Tensor, time_step: Tensor) -> tuple[Tensor, ...]:
-        """Map obs [1, n] and time_step [1, 1] to `OUTPUT_NAMES`."""
+        """Map obs [1, n] and time_step [1, 1] to `readers.output_names`."""
         t = time_step.long().clamp(0, self.last_frame).reshape(1)
 
         def at(name: str) -> Tensor:
@@ -97,7 +102,7 @@ class PolicyGraph(nn.Module):
         actions = self.actor(obs)
         if self.has_offset:
             actions = actions + at("offset")
-        return (actions, *(at(name) for name in OUTPUT_NAMES[1:]))
+        return (actions, *(at(name) for name in self.output_names[1:]))
 
 
 def export_policy(
@@ -120,6 +125,8 @@ def export_policy(
     path, clips = Path(path), MotionLibrary.of(motions).clips
     if metadata.joint_names != JOINT_NAMES:
         raise G1MimicError("a policy is exported with its joints in JOINT_NAMES order")
+    if needs_torque(metadata) and any(clip.joint_torque is None for clip in clips):
+        raise G1MimicError("the torques of the clips are not known: use export_tracking_policy")
     metadata = _with_clips(metadata, clips)
     graph = PolicyGraph(copy.deepcopy(actor).cpu(), clips, metadata).eval()
     width = observation_size(metadata.observation_names)
@@ -197,7 +204,10 @@ def export_tracking_policy(
         velocity_limit=tuple(profile.velocity_limit.tolist()),
         action_base=env_config.action_base,
     )
-    export_policy(path, actor, motions, metadata)
+    library = MotionLibrary.of(motions)
+    if needs_torque(metadata):
+        library = library.map(lambda clip: with_torque(clip, profile))
+    export_policy(path, actor, library, metadata)
 
 
 def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:
@@ -212,7 +222,7 @@ def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:
                 example,
                 str(path),
                 input_names=["obs", "time_step"],
-                output_names=list(OUTPUT_NAMES),
+                output_names=list(graph.output_names),
                 opset_version=OPSET,
                 dynamo=False,
             )
@@ -235,9 +245,9 @@ def _compare(graph: PolicyGraph, width: int, num_frames: int, path: Path) -> Non
         if i == 2 and graph.previous_action is not None:
             obs[:, graph.previous_action] = 0.0
         time_step = np.full((1, 1), frame, np.float32)
-        got = session.run(list(OUTPUT_NAMES), {"obs": obs, "time_step": time_step})
+        got = session.run(list(graph.output_names), {"obs": obs, "time_step": time_step})
         expected = graph(torch.from_numpy(obs), torch.from_numpy(time_step))
-        for name, a, b in zip(OUTPUT_NAMES, got, expected, strict=True):
+        for name, a, b in zip(graph.output_names, got, expected, strict=True):
             reference = b.numpy()
             error = np.abs(a - reference) / np.maximum(1.0, np.abs(reference))
             # Not finite in both is no agreement either: such a policy must not be written.

@@ -12,13 +12,14 @@ import numpy as np
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.formats import load_motion, motions_in
 from g1_mimic.motion.library import distinct_names, parse_choices
-from g1_mimic.policy.action_base import action_offset
+from g1_mimic.policy.action_base import action_offset, needs_torque
 from g1_mimic.policy.alignment import AlignedReference, ClipFrames, ReferenceFrame
 from g1_mimic.robot.names import NUM_JOINTS
+from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import quat_slerp
 
 if TYPE_CHECKING:
-    from g1_mimic.policy.runtime import OnnxPolicy
+    from g1_mimic.policy.runtime import OnnxPolicy, PolicyReference
 
 
 class GraphInput(NamedTuple):
@@ -157,6 +158,7 @@ class MotionPlayer:
             + speed * (b.joint_pos - a.joint_pos),
             anchor_pos=a.anchor_pos + weight * (b.anchor_pos - a.anchor_pos),
             anchor_quat=quat_slerp(a.anchor_quat, b.anchor_quat, np.array(weight)),
+            joint_torque=a.joint_torque + weight * (b.joint_torque - a.joint_torque),
         )
 
     def rest_action(self) -> np.ndarray:
@@ -184,12 +186,12 @@ class MotionPlayer:
             self._offset(self.frame(step)) - self._graph_offset(time_step),
         )
 
-    def _offset(self, frame: ReferenceFrame) -> np.ndarray:
-        return action_offset(self._contract, frame.joint_pos, frame.joint_vel)
+    def _offset(self, frame: ReferenceFrame | PolicyReference) -> np.ndarray:
+        contract = self._contract
+        return action_offset(contract, frame.joint_pos, frame.joint_vel, frame.joint_torque)
 
     def _graph_offset(self, time_step: int) -> np.ndarray:
-        own = self._policy.reference(time_step)
-        return action_offset(self._contract, own.joint_pos, own.joint_vel)
+        return self._offset(self._policy.reference(time_step))
 
     def _frame_before(self, time_step: int) -> int:
         """Return the frame whose offset the graph takes out of the previous action."""
@@ -199,7 +201,7 @@ class MotionPlayer:
         return span.last - 1 if span.looped else span.first
 
 
-def clips_for(policy: OnnxPolicy, motion: str) -> list[ClipFrames]:
+def clips_for(policy: OnnxPolicy, motion: str, profile: RobotProfile) -> list[ClipFrames]:
     """Return the clips that a policy is to track, the first one to begin with.
 
     Args:
@@ -207,6 +209,7 @@ def clips_for(policy: OnnxPolicy, motion: str) -> list[ClipFrames]:
         motion: empty for all that the policy carries; or a list (`motion.library`) of their names
             and of other motions, which the policy then tracks although it does not carry them. A
             path stands for the policy's own clip of that name.
+        profile: the robot that is to move so.
 
     Raises:
         G1MimicError: if a motion is not found.
@@ -222,6 +225,10 @@ def clips_for(policy: OnnxPolicy, motion: str) -> list[ClipFrames]:
             continue
         for path in motions_in(choice.motion):
             clip = load_motion(path, fps=contract.control_rate_hz)
+            if needs_torque(contract):
+                from g1_mimic.motion.dynamics import with_torque  # MuJoCo, for this alone
+
+                clip = with_torque(clip, profile)
             clips.append(ClipFrames.of_clip(clip, clip.name, contract.anchor_body_name))
     if len(clips) == 1:
         return clips

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.policy.action_base import needs_torque
 from g1_mimic.policy.contract import OWN, REQUIRED_KEYS, PolicyContract
 from g1_mimic.policy.holosoma import HOLOSOMA_KEYS, HOLOSOMA_OUTPUTS, holosoma_props
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 INPUT_NAMES: tuple[str, ...] = ("obs", "time_step")
 """Inputs of every tracking policy."""
 
+TORQUE_OUTPUT = "joint_torque"
+"""Output [1, 29] N·m of files whose actions are added to what computed torque control says."""
+
 OUTPUT_NAMES: tuple[str, ...] = (
     "actions",
     "joint_pos",
@@ -42,6 +46,12 @@ OUTPUT_NAMES: tuple[str, ...] = (
     "body_ang_vel_w",
 )
 """Outputs of a policy file, in order (BeyondMimic's exporter)."""
+
+
+def output_names(contract: PolicyContract) -> tuple[str, ...]:
+    """Return the outputs of a file of this package, in order."""
+    return (*OUTPUT_NAMES, TORQUE_OUTPUT) if needs_torque(contract) else OUTPUT_NAMES
+
 
 Read = Callable[[Mapping[str, str], "RobotProfile | None"], PolicyContract]
 
@@ -94,9 +104,13 @@ def read_contract(
         lacking = "; ".join(f"{kind} {_listed(absent)}" for kind, absent in missing.items())
         raise G1MimicError(f"is of no known family; nearest is {nearest.name}, it lacks {lacking}")
     try:
-        return nearest.read(props, profile)
+        contract = nearest.read(props, profile)
+        if needs_torque(contract) and TORQUE_OUTPUT not in outputs:
+            raise G1MimicError(f"it lacks the output '{TORQUE_OUTPUT}' of its action_base")
+        return contract
     except G1MimicError as error:
-        raise G1MimicError(f"(read as {nearest.name}) {error}") from None
+        detail = " ".join(str(error).split())  # which quotes the file
+        raise G1MimicError(f"(read as {nearest.name}) {detail}") from None
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise G1MimicError(f"(read as {nearest.name}) malformed metadata: {detail}") from error

@@ -17,7 +17,13 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.contract import OWN, PolicyContract
 from g1_mimic.policy.holosoma import HOLOSOMA_OUTPUTS
 from g1_mimic.policy.observation_layout import ObservationLayout
-from g1_mimic.policy.readers import OUTPUT_NAMES, default_profile, read_contract
+from g1_mimic.policy.readers import (
+    OUTPUT_NAMES,
+    TORQUE_OUTPUT,
+    default_profile,
+    output_names,
+    read_contract,
+)
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
 if TYPE_CHECKING:
@@ -46,6 +52,8 @@ class PolicyReference:
     """[B, 3] m/s; NaN in a file of holosoma, which has none."""
     body_ang_vel_w: np.ndarray
     """[B, 3] rad/s; NaN in a file of holosoma, which has none."""
+    joint_torque: np.ndarray
+    """[29] N·m; zero in a file that does not tell."""
 
 
 class OnnxPolicy:
@@ -180,9 +188,11 @@ class OnnxPolicy:
             pos, xyzw = values[2:]
             unknown = np.full((1, 3), np.nan)
             values[2:] = [pos[None], np.roll(xyzw, 1)[None], unknown, unknown]
+        if len(values) == len(OUTPUT_NAMES) - 1:
+            values.append(np.zeros(NUM_JOINTS))
         for part in values:
             part.setflags(write=False)
-        joint_pos, joint_vel, pos, quat, lin_vel, ang_vel = values
+        joint_pos, joint_vel, pos, quat, lin_vel, ang_vel, torque = values
         return PolicyReference(
             joint_pos[self._from_file],
             joint_vel[self._from_file],
@@ -192,6 +202,7 @@ class OnnxPolicy:
             quat,
             lin_vel,
             ang_vel,
+            torque[self._from_file],
         )
 
     def _read_motion(self, num_frames: int) -> list[list[np.ndarray]]:
@@ -274,7 +285,9 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _motion_outputs(contract: PolicyContract) -> tuple[str, ...]:
     """Return the outputs that are a frame of the motion."""
-    return (HOLOSOMA_OUTPUTS if contract.family == "holosoma" else OUTPUT_NAMES)[1:]
+    if contract.family == "holosoma":
+        return HOLOSOMA_OUTPUTS[1:]
+    return output_names(contract)[1:]
 
 
 def _check_interface(session: ort.InferenceSession, contract: PolicyContract) -> None:
@@ -296,7 +309,7 @@ def _check_interface(session: ort.InferenceSession, contract: PolicyContract) ->
         )
     bodies = len(contract.body_names)
     expected: dict[str, list[int]] = {"time_step": [1, 1], "ref_pos_xyz": [1, 3]}
-    expected |= {name: [1, NUM_JOINTS] for name in OUTPUT_NAMES[:3]}
+    expected |= {name: [1, NUM_JOINTS] for name in (*OUTPUT_NAMES[:3], TORQUE_OUTPUT)}
     expected |= {name: [1, bodies, 3] for name in OUTPUT_NAMES[3:]}
     expected |= {"body_quat_w": [1, bodies, 4], "ref_quat_xyzw": [1, 4]}
     outputs = {value.name: list(value.shape) for value in session.get_outputs()}
