@@ -64,6 +64,9 @@ RECEIVERS = {
 """Which arguments each node takes."""
 ROBOT_NODES = ("mujoco_sim", "policy")
 """The nodes that a launch cannot be without."""
+CLOCKS = {"mujoco_sim": False, "policy": True}
+"""Who takes the time from the topic clock: not the simulation, which publishes it. Whatever the
+parameter file says: stamps of one clock and an age by another mean a fault."""
 DEFAULT_PARAMETERS = "deploy_sim"
 PARTING_TIME = 3.0
 """Time that a node has to end by itself once the other one has, s."""
@@ -81,7 +84,8 @@ def nodes(context: LaunchContext) -> list[Any]:
     actions = [*recorders, *viewers(context, given)]
     ended = when_ended()
     for name in ROBOT_NODES:
-        # Name and namespace are given so that the arguments come after what the file says.
+        own = {key: given[key] for key in RECEIVERS[name] if key in given}
+        # Name and namespace are given so that these come after what the file says.
         node = Node(
             package="g1_mimic",
             executable=name,
@@ -89,7 +93,7 @@ def nodes(context: LaunchContext) -> list[Any]:
             namespace="",
             output="both",
             emulate_tty=True,
-            parameters=[path, {key: given[key] for key in RECEIVERS[name] if key in given}],
+            parameters=[path, {**own, "use_sim_time": CLOCKS[name]}],
         )
         handler = OnProcessExit(target_action=node, on_exit=ended)
         actions += [RegisterEventHandler(handler), node]

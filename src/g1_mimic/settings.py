@@ -133,8 +133,7 @@ def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[
     sections = list(_ros_sections(data))
     if not sections:
         return data
-    # ROS writes ** for any number of names, which fnmatch's * is.
-    own = [s for name, s in sections if fnmatchcase(f"/{node}", name.replace("/**", "*"))]
+    own = [section for name, section in sections if _names(name, node)]
     if not own:
         names = ", ".join(name for name, _ in sections)
         raise G1MimicError(f"{source}: no section for node '/{node}' or '/**', only for {names}")
@@ -144,9 +143,20 @@ def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[
     return merged
 
 
-def ros_sections(data: dict[str, Any]) -> list[str]:
-    """Return the full names, with wildcards, of the nodes that a ROS 2 parameter file names."""
-    return [name for name, _ in _ros_sections(data)]
+def ros_sections(data: dict[str, Any], node: str = "") -> list[str]:
+    """Return the full names, with wildcards, of the sections of a ROS 2 parameter file.
+
+    Args:
+        data: what the file holds.
+        node: name of a node (in no namespace) to which they must apply; empty: any.
+    """
+    return [name for name, _ in _ros_sections(data) if not node or _names(name, node)]
+
+
+def _names(section: str, node: str) -> bool:
+    """True if the full name ``section``, perhaps with wildcards, stands for ``node``."""
+    # ROS writes ** for any number of names, which fnmatch's * is.
+    return fnmatchcase(f"/{node}", section.replace("/**", "*"))
 
 
 def _ros_sections(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

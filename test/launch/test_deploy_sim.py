@@ -127,7 +127,7 @@ def test_arguments_win_over_the_parameter_file(
     parameters.write_text(
         "/**/mujoco_sim: {ros__parameters: {realtime_factor: 0.0, duration: 50.0, seed: 8}}\n"
         "/**/policy: {ros__parameters: {realtime_factor: 0.0, duration: 50.0, seed: 8,"
-        " autostart: true, odometry: true, stand_time: 0.2, use_sim_time: true}}\n"
+        " autostart: true, odometry: true, stand_time: 0.2}}\n"
     )
     done = launch(
         [
@@ -143,6 +143,37 @@ def test_arguments_win_over_the_parameter_file(
     figures = json.loads((tmp_path / "r.json").read_text())
     assert figures["duration"] == 0.4 and figures["seed"] == 8
     assert figures["realtime_factor"] == 0.0
+
+
+POLICY = "autostart: true, odometry: true, stand_time: 0.2, state_timeout: 2.0"
+CLOCKS = {
+    "not a word": f"/policy: {{ros__parameters: {{{POLICY}}}}}",
+    "the system's clock": f"/policy: {{ros__parameters: {{{POLICY}, use_sim_time: false}}}}",
+    "simulated time for all": f"/**: {{ros__parameters: {{use_sim_time: true}}}}\n"
+    f"/**/policy: {{ros__parameters: {{{POLICY}}}}}",
+}
+
+
+@pytest.mark.parametrize("case", CLOCKS)
+def test_a_parameter_file_need_not_and_cannot_choose_the_clock(
+    case: str, balancing_policy: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Whatever the file says, the policy node's clock is that of the states' stamps.
+
+    By the system's clock the first state would be decades old, which is a fault; a simulation
+    that took its own clock would wait for itself.
+    """
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text(CLOCKS[case])
+    done = launch(
+        [f"policy:={balancing_policy}", f"params_file:={parameters}", "duration:=0.4",
+         "report:=r.json"],
+        environment,
+        tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert figures["fault"] == "" and figures["survived_s"] == 0.4
 
 
 def test_ctrl_c_ends_everything_with_status_0(

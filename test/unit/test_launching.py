@@ -52,6 +52,9 @@ def test_mistakes_are_named(values: dict[str, str], words: str) -> None:
         ("trainer:\n  ros__parameters: {a: 1}\n", "no section for node"),
         ("polcy:\n  ros__parameters: {a: 1}\n", "did you mean policy?"),
         ("policy: {ros__parameters: {}}\nmujoco_sin: {ros__parameters: {}}\n", "mujoco_sim?"),
+        ("/**: {ros__parameters: {a: 1}}\npolicy: {ros__parameters: {a: 2}}\n", ""),
+        ("policy: {ros__parameters: {}}\n/**: {ros__parameters: {a: 1}}\n", "/** comes after"),
+        ("/policy: {ros__parameters: {}}\n/**/policy: {ros__parameters: {}}\n", "to the front"),
     ],
 )
 def test_parameter_files_must_speak_of_the_nodes(tmp_path: Path, text: str, words: str) -> None:

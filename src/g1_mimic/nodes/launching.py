@@ -91,8 +91,9 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
         nodes: names of the nodes that the file is given to.
 
     Raises:
-        G1MimicError: if it is missing, no YAML, has no section for any of them, or one whose name
-            looks like a misspelled node.
+        G1MimicError: if it is missing, no YAML, has no section for any of them, one whose name
+            looks like a misspelled node, or sections in an order in which the launch's own
+            arguments would not count.
     """
     name = LaunchConfiguration(PARAMS_FILE).perform(context).strip() or default
     path = find_file(name, subdirs=["config"], suffixes=[".yaml"], what=PARAMS_FILE)
@@ -104,6 +105,14 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
             raise G1MimicError(f"{path}: section {section} is for no node; did you mean {near[0]}?")
     failures = []
     for node in nodes:
+        own = ros_sections(data, node)
+        if f"/{node}" in own and own[-1] != f"/{node}":
+            # ROS applies sections by the first appearance of their names over all files; the
+            # arguments come in a section /NODE.
+            raise G1MimicError(
+                f"{path}: section {own[-1]} comes after /{node} and would win over the launch's "
+                "arguments; move it to the front"
+            )
         try:
             parameters = ros_parameters(data, node, path)
             if key := nested_list(parameters):

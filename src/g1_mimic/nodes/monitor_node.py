@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from rclpy.node import Node
 from rclpy.task import Future
 
+from g1_mimic.nodes.common import steady_timer
 from g1_mimic.nodes.diagnostics_tree import DiagnosticsTree
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import DEFAULT_PROFILE
@@ -43,7 +44,7 @@ class MonitorNode(Node):
         self._tree = DiagnosticsTree()
         self._aggregated = self.create_publisher(DiagnosticArray, "diagnostics_agg", 10)
         self.create_subscription(DiagnosticArray, "diagnostics", self._on_diagnostics, 100)
-        self.create_timer(1.0, self._publish_tree)
+        steady_timer(self, 1.0, self._publish_tree)
         self._view: Any = None
         if settings.view_rate > 0.0:
             from g1_mimic.nodes.robot_view import RobotView  # MuJoCo
@@ -51,7 +52,7 @@ class MonitorNode(Node):
 
             profile = load_profile(settings.robot or DEFAULT_PROFILE)
             self._view = RobotView(self, profile, settings.link_transforms)
-            self.create_timer(1.0 / settings.view_rate, self._view.publish)
+            steady_timer(self, 1.0 / settings.view_rate, self._view.publish)
 
     def close(self) -> None:
         """Say a last time how things are."""

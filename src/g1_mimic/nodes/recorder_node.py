@@ -21,7 +21,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics
+from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics, steady_timer
 from g1_mimic.nodes.message_types import (
     fitting_qos,
     is_stamped,
@@ -112,9 +112,9 @@ class RecorderNode(Node):
         for topic, kind in _FORESEEN.items():
             self._tap(topic, kind, [])
         self._discover()
-        self.create_timer(_DRAIN_PERIOD, self._drain)
-        self.create_timer(_DISCOVER_PERIOD, self._discover)
-        self.create_timer(self._settings.flush_period, self._flush)
+        steady_timer(self, _DRAIN_PERIOD, self._drain)
+        steady_timer(self, _DISCOVER_PERIOD, self._discover)
+        steady_timer(self, self._settings.flush_period, self._flush)
         self._diagnostics = Diagnostics(self, self._status)
         self.get_logger().info(f"recording to {path}")
 

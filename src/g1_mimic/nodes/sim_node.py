@@ -30,6 +30,7 @@ from g1_mimic.nodes.common import (
     WARN,
     Diagnostics,
     Reading,
+    steady_timer,
     switch_service,
     trigger_service,
 )
@@ -113,17 +114,17 @@ class MujocoSim(Node):
 
         self._viewer = open_viewer(self._sim) if settings.viewer else None
         if self._viewer is not None:
-            self.create_timer(1 / 60, self._viewer.sync)
+            steady_timer(self, 1 / 60, self._viewer.sync)
         self._silent = False
         """The last step led to no state that arrives."""
         self._measure(self._sim.state())
         self._sent_at = self._answered_at = self._started_at = time.monotonic()
         if self._lockstep:
-            self.create_timer(_REPEAT, self._repeat)
+            steady_timer(self, _REPEAT, self._repeat)
             self.get_logger().info("lock-step: each state waits for its target")
         else:
             period = STATE_PERIOD_NS * 1e-9 / settings.realtime_factor
-            self.create_timer(max(period, 1e-3), self._on_timer)
+            steady_timer(self, max(period, 1e-3), self._on_timer)
         if self._has_begun():
             self._publish()
 
