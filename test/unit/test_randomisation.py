@@ -368,6 +368,22 @@ def test_a_restored_environment_goes_on_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("every_episode", [True, False])
+def test_randomisation_can_begin_in_the_middle(every_episode: bool) -> None:
+    """A state of robots that were all alike, or drawn otherwise, is gone on from with new draws."""
+    ranges = EVERYTHING.model_copy(update={"every_episode": every_episode})
+    for before in (Randomisation(), Randomisation(friction=(0.5, 0.6))):
+        plain, env = make_env(before), make_env(ranges)
+        plain.reset(2)
+        run(plain, 5)
+        env.load_state_dict(copy.deepcopy(plain.state_dict()))
+        np.testing.assert_array_equal(env.physics.qpos, plain.physics.qpos)
+        assert env.robots.models is not None
+        masses = np.array([m.body_mass.sum() for m in env.robots.models])
+        assert len(set(masses)) == len(masses)
+        assert np.isfinite(run(env, 30)).all()
+
+
+@pytest.mark.parametrize("every_episode", [True, False])
 def test_robots_change_with_the_episode_or_never(every_episode: bool) -> None:
     """A reset draws that robot anew and leaves the others, or it changes none."""
     env = make_env(EVERYTHING.model_copy(update={"every_episode": every_episode}))

@@ -230,6 +230,7 @@ class RandomisedRobots:
         if not self.active:
             return {}
         return {
+            "ranges": self.ranges.model_dump_json(),
             "rng": self._rng.bit_generator.state,
             "draw": self.draw.state_dict(),
             "noise": {f.name: getattr(self._noise, f.name).copy() for f in fields(SensorNoise)},
@@ -237,9 +238,17 @@ class RandomisedRobots:
             "until_push": self._until_push.copy(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state_dict`'s result."""
+    def load_state_dict(self, state: dict[str, Any], target: np.ndarray) -> None:
+        """Restore `state_dict`'s result; draw anew if it is of other ranges.
+
+        Args:
+            state: of `state_dict`.
+            target: what the motors hold [N, 29], rad.
+        """
         if not self.active:
+            return
+        if state.get("ranges") != self.ranges.model_dump_json():
+            self.restart(np.arange(self._count), target)
             return
         self._rng.bit_generator.state = state["rng"]
         self.draw.put(np.arange(self._count), RobotDraw(**state["draw"]))

@@ -411,4 +411,4 @@ class TrackingEnv:
         self._target = np.asarray(state["target"]).copy()
         self.rng.bit_generator.state = state["rng"]
         self.phase.load_state_dict(state["phase"])
-        self.robots.load_state_dict(state["robots"])
+        self.robots.load_state_dict(state["robots"], self._target)
