@@ -230,6 +230,21 @@ def test_what_cannot_be_resumed_is_named(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_run_that_goes_on_in_another_environment_looks_for_its_best_anew(tmp_path: Path) -> None:
+    """What scored better while nobody pushed is no longer the policy to keep."""
+    run = tmp_path / "run"
+    first = open_trainer(config(run, total_env_steps=400))
+    first.run()
+    same = open_trainer(TrainConfig(run_dir=str(run), resume=True, total_env_steps=800))
+    assert same.best_score == first.best_score > 0.0
+    same.folder.unlock()
+    harder = {**SMALL["env"], "randomisation": {"preset": "mjlab"}}
+    again = TrainConfig.model_validate(
+        {"run_dir": str(run), "resume": True, "total_env_steps": 800, "env": harder}
+    )
+    assert open_trainer(again).best_score == -np.inf
+
+
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path) -> None:
     """Resuming it starts over with its own settings, in the same folder."""
     run = tmp_path / "run"

@@ -373,7 +373,9 @@ class Trainer:
             self.env_steps = int(state["env_steps"])
             self.train_s = float(state["train_s"])
             self.cpu_s = float(state["cpu_s"])
-            self.best_score = float(state["best_score"])
+            before = TrainConfig.model_validate_json(state["config"])
+            if before.env == self.config.env:  # else scores mean something else
+                self.best_score = float(state["best_score"])
             self._next_eval = int(state["next_eval"])
             self.learner.load_state_dict(state["learner"])
             self.buffer.load_state_dict(state["buffer"])
