@@ -89,10 +89,10 @@ def test_settings_that_are_written_out_keep_presets_apart_from_keys() -> None:
     assert again.encoder_bias == (-0.01, 0.01)
 
 
-@pytest.mark.parametrize("preset", ["none", "beyondmimic", "mjlab", "asap"])
+@pytest.mark.parametrize("preset", ["none", "mild", "beyondmimic", "mjlab", "asap"])
 def test_every_preset_is_valid_and_known(preset: Any) -> None:
     """Each name of the table is a choice, and its values pass the checks."""
-    assert set(PRESETS) == {"none", "beyondmimic", "mjlab", "asap"}
+    assert set(PRESETS) == {"none", "mild", "beyondmimic", "mjlab", "asap"}
     resolved = Randomisation(preset=preset).resolved()
     assert (resolved == Randomisation()) == (preset == "none")
 
@@ -102,7 +102,7 @@ def test_every_preset_is_valid_and_known(preset: Any) -> None:
     [
         ({"friction": [1.2, 0.3]}, "friction: the lower end 1.2 is above the upper end 0.3"),
         ({"link_mass": [0.0, 1.0]}, "link_mass: 0 is below 0.1"),
-        ({"preset": "isaac"}, "randomisation.preset: Input should be 'none', 'beyondmimic'"),
+        ({"preset": "isaac"}, "randomisation.preset: Input should be 'none', 'mild', 'beyondmimic'"),
         ({"frictoin": [1, 1]}, "did you mean 'friction'?"),
         ({"gyro_noise": -1.0}, "randomisation.gyro_noise: Input should be greater"),
         ({"torso_com": [float("nan"), 0, 0]}, "torso_com.0: Input should be"),

@@ -1,9 +1,9 @@
 """Domain randomisation: which robot a policy meets, drawn by seed from named ranges.
 
-`Randomisation` are the ranges, `PRESETS` those of other projects; `draw_robots` turns them into N
-robots, and `randomise_model` writes one of these into its MuJoCo model. What changes within an
-episode (pushes, sensor noise, delay) is in `envs.disturbances`. The training environment and the
-simulation node use the same code.
+`Randomisation` are the ranges, `PRESETS` mild ones of our own and those of other projects;
+`draw_robots` turns them into N robots, and `randomise_model` writes one of these into its MuJoCo
+model. What changes within an episode (pushes, sensor noise, delay) is in `envs.disturbances`. The
+training environment and the simulation node use the same code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Range = tuple[Finite, Finite]
 Width = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
-Preset = Literal["none", "beyondmimic", "mjlab", "asap"]
+Preset = Literal["none", "mild", "beyondmimic", "mjlab", "asap"]
 
 # BeyondMimic's (tracking_env_cfg.py), which mjlab took over: noise, mass centre, pushes.
 _BEYONDMIMIC: dict[str, Any] = {
@@ -41,6 +41,19 @@ _BEYONDMIMIC: dict[str, Any] = {
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "none": {},
+    # About half of what follows: what a laptop learns to withstand in minutes.
+    "mild": {
+        "friction": (0.5, 1.3),
+        "torso_com": (0.015, 0.025, 0.025),
+        "default_pose": (-0.005, 0.005),
+        "action_delay_s": (0.0, 0.01),
+        "push_interval_s": (2.0, 5.0),
+        "push_velocity": (0.25, 0.25, 0.1, 0.26, 0.26, 0.39),
+        "joint_pos_noise": 0.005,
+        "joint_vel_noise": 0.25,
+        "gyro_noise": 0.1,
+        "orientation_noise": 0.025,
+    },
     "beyondmimic": _BEYONDMIMIC
     | {"friction": (0.3, 1.6), "restitution": (0.0, 0.5), "default_pose": (-0.01, 0.01)},
     "mjlab": _BEYONDMIMIC | {"friction": (0.3, 1.2), "encoder_bias": (-0.01, 0.01)},
@@ -73,7 +86,7 @@ class Randomisation(Settings):
     """
 
     preset: Preset = "none"
-    """Ranges of another project: none, beyondmimic, mjlab or asap."""
+    """Ranges by name: none, mild (our own), or those of beyondmimic, mjlab or asap."""
     every_episode: bool = True
     """Draw a robot anew for each episode; else once for each of the parallel robots."""
     friction: Range = (1.0, 1.0)
