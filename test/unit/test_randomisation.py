@@ -102,7 +102,7 @@ def test_every_preset_is_valid_and_known(preset: Any) -> None:
     [
         ({"friction": [1.2, 0.3]}, "friction: the lower end 1.2 is above the upper end 0.3"),
         ({"link_mass": [0.0, 1.0]}, "link_mass: 0 is below 0.1"),
-        ({"preset": "isaac"}, "randomisation.preset: Input should be 'none', 'mild', 'beyondmimic'"),
+        ({"preset": "isaac"}, "randomisation.preset: Input should be 'none', 'mild'"),
         ({"frictoin": [1, 1]}, "did you mean 'friction'?"),
         ({"gyro_noise": -1.0}, "randomisation.gyro_noise: Input should be greater"),
         ({"torso_com": [float("nan"), 0, 0]}, "torso_com.0: Input should be"),
