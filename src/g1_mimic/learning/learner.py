@@ -40,7 +40,7 @@ class LearnerConfig(Settings):
     value_min: float = -1.0
     value_max: float = 10.0
     initial_alpha: float = Field(0.001, gt=0)
-    target_entropy: float = -0.5
+    target_entropy: float = -1.0
     """Target entropy per action dimension."""
     actor_every: int = Field(2, ge=1)
     """Critic updates per actor update."""

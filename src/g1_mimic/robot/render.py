@@ -32,6 +32,10 @@ LONGEST_FILM = 60.0
 """s: all pictures of a film are held in memory, a megabyte each."""
 
 
+SHEET_COLOURS = 128
+"""Of a contact sheet: more cannot be told apart."""
+
+
 def render_frames(
     qpos: np.ndarray,
     *,
@@ -87,16 +91,38 @@ def render_frames(
     return frames
 
 
-def write_png(path: str | os.PathLike[str], frame: np.ndarray) -> None:
+def render_smooth(qpos: np.ndarray, size: tuple[int, int], **view: Any) -> np.ndarray:
+    """Return small pictures [T, H, W, 3] uint8 with smooth edges: means of four pixels each.
+
+    Args:
+        qpos: [T, 36] as for `render_frames`.
+        size: width and height of the pictures, pixels.
+        view: what else `render_frames` takes.
+    """
+    width, height = size
+    large = render_frames(qpos, size=(2 * width, 2 * height), **view).astype(np.float32)
+    small = large.reshape(len(qpos), height, 2, width, 2, 3).mean(axis=(2, 4))
+    return small.round().astype(np.uint8)
+
+
+def write_png(path: str | os.PathLike[str], frame: np.ndarray, colours: int = 0) -> None:
     """Write one picture [H, W, 3] uint8, whole or not at all.
+
+    Args:
+        path: the file.
+        frame: the picture.
+        colours: at most so many, 2 to 256, for a fraction of the size; 0 keeps all.
 
     Raises:
         G1MimicError: if the file cannot be written.
     """
-    import imageio.v3 as iio
+    from PIL import Image
 
+    picture = Image.fromarray(frame)
+    if colours:
+        picture = picture.quantize(colours, dither=Image.Dither.NONE)
     with atomic_write(_with_suffix(path, ".png")) as temporary:
-        iio.imwrite(temporary, frame, extension=".png")
+        picture.save(temporary, format="png", optimize=True)
 
 
 def write_video(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:
@@ -172,7 +198,7 @@ def render_motion(
         azimuth=azimuth,
     )
     if sheet:
-        write_png(path, contact_sheet(pictures))
+        write_png(path, contact_sheet(pictures), SHEET_COLOURS)
     else:
         write_video(path, pictures, fps / stride)
 

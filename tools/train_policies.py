@@ -1,0 +1,208 @@
+"""Train, examine and describe the policies that ship with the package.
+
+python tools/train_policies.py [NAME …]
+
+For each: the commands of `POLICIES`, in runs/NAME (a finished run is not repeated); the policy into
+models/policies; its evaluation page into docs/policies; a minute of deployment. Then the table of
+models/policies/README.md and the picture docs/policies.png, of all that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from g1_mimic.control.modes import Mode
+from g1_mimic.files import atomic_write_text
+from g1_mimic.learning.assessment.conditions import conditions
+from g1_mimic.learning.assessment.page import write_page
+from g1_mimic.learning.assessment.suite import Options, assess
+from g1_mimic.learning.plots import read_run
+from g1_mimic.nodes.closed_loop import ClosedLoop
+from g1_mimic.nodes.sim_setup import SimSettings
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.render import contact_sheet, render_smooth, write_png
+
+ROOT = Path(__file__).resolve().parents[1]
+SUITE = ("nominal", "randomised", "pushes", "delay", "second_robot")
+DEPLOYED_S = 60.0
+COLUMNS = 10
+SIZE = 130, 170
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a policy is trained: first its clip, then the same on robots that differ."""
+
+    motion: str
+    steps: int
+    """Environment steps on the nominal robot."""
+    robust_steps: int
+    """Environment steps after that, with the mild preset."""
+    robot: str = "g1_29dof"
+
+    def commands(self, run: str) -> list[list[str]]:
+        """Return the commands, each as a list of words."""
+        first = ["g1-mimic", "train", "--motion", self.motion, "--run-dir", run]
+        first += ["--total-env-steps", str(self.steps)]
+        if self.robot != "g1_29dof":
+            first += ["--robot", self.robot]
+        second = ["g1-mimic", "train", "--resume", "--run-dir", run, "--total-env-steps"]
+        second += [str(self.steps + self.robust_steps)]
+        second += ["--set", "env.randomisation.preset=mild"]
+        return [first, second] if self.robust_steps else [first]
+
+
+POLICIES = {
+    "stand": Recipe("stand", 150_000, 250_000),
+    "squat": Recipe("squat", 150_000, 250_000),
+    "wave": Recipe("wave", 150_000, 250_000),
+    "march": Recipe("march", 250_000, 300_000),
+    "walk": Recipe("walk", 250_000, 300_000),
+    "walk_slow": Recipe("walk_slow", 250_000, 300_000),
+    "turn": Recipe("turn", 250_000, 300_000),
+    "dance": Recipe("dance", 500_000, 300_000),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the table tells of a policy."""
+
+    minutes: float
+    """Wall time of the training without evaluations."""
+    nominal: float
+    mild: float
+    beyondmimic: float
+    second_robot: float
+    push: float | None
+    """m/s, with which half of the episodes fail."""
+    delay: float
+    """ms of delay with which nine of ten episodes succeed."""
+    joint_error: float
+    """rad, in the minute of deployment."""
+    survived: float
+    """s of that minute."""
+
+
+def train(name: str, recipe: Recipe) -> Path:
+    """Run what is left of the commands and return the run's folder."""
+    run = ROOT / "runs" / name
+    for number, command in enumerate(recipe.commands(str(run))):
+        mark = run / f"done_{number}"
+        if not mark.exists():
+            subprocess.run(command, check=True)
+            mark.touch()
+    return run
+
+
+def deploy(policy: Path) -> tuple[np.ndarray, float, float]:
+    """Let the deployed controller track for a minute.
+
+    Returns:
+        qpos [T, 36] at 50 Hz, the time without a fall (s), the mean joint error (rad).
+    """
+    loop = ClosedLoop(SimSettings(policy=str(policy)))
+    qpos = []
+    while len(qpos) < DEPLOYED_S * 50 and not loop.controller.mode_state.fault:
+        for _ in range(10):
+            loop.step()
+        if loop.controller.mode is Mode.TRACK:
+            qpos.append(loop.sim.data.qpos.copy())
+    figures = loop.report.figures()
+    return np.array(qpos), figures["survived_s"], figures["joint_error_mean_rad"]
+
+
+def examine(name: str, path: Path, minutes: float) -> Result:
+    """Write the policy's page and return its figures."""
+    policy = OnnxPolicy.load(path)
+    options = Options()
+    found = assess(policy, name, conditions(SUITE), options, lambda line: print(line, flush=True))
+    write_page(ROOT / "docs" / "policies" / f"{name}.html", [found], [policy], film=False)
+    success = {o.condition.title: o.evaluation.success_rate for o in found.outcomes}
+    delays, survived = found.curve("delay")
+    well = [delay for delay, share in zip(delays, survived, strict=True) if share >= 0.9]
+    qpos, seconds, error = deploy(path)
+    np.save(ROOT / "runs" / name / "deployed.npy", qpos)
+    return Result(
+        minutes=minutes,
+        nominal=found.nominal.success_rate,
+        mild=success["randomised: mild"],
+        beyondmimic=success["randomised: beyondmimic"],
+        second_robot=success["second robot"],
+        push=found.half_failure_push,
+        delay=1e3 * max(well, default=0.0),
+        joint_error=error,
+        survived=seconds,
+    )
+
+
+def minutes_of(run: Path) -> float:
+    """Return the wall time that a run has trained, min."""
+    seconds = read_run(run).scalars["train/time_s"][1]
+    return float(seconds[-1]) / 60.0
+
+
+def table(results: dict[str, Result]) -> str:
+    """Return the table of the README."""
+    lines = [
+        "| policy | trained (min) | no fall: nominal | `mild` | `beyondmimic` | second robot "
+        "| half fall at pushes of (m/s) | delay borne (ms) | deployed: s, joint error (rad) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, r in results.items():
+        push = "beyond all tried" if r.push is None else f"{r.push:.2f}"
+        shares = [f"{x:.0%}" for x in (r.nominal, r.mild, r.beyondmimic, r.second_robot)]
+        cells = [f"[`{name}`](../../docs/policies/{name}.html)", f"{r.minutes:.1f}", *shares, push]
+        cells += [f"{r.delay:.0f}", f"{r.survived:.0f}, {r.joint_error:.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def describe(results: dict[str, Result]) -> None:
+    """Write table, commands and picture of all policies."""
+    readme = ROOT / "models" / "policies" / "README.md"
+    commands = [
+        " ".join(words)
+        for name in results
+        for words in POLICIES[name].commands(f"runs/{name}")
+    ]
+    head, _, rest = readme.read_text(encoding="utf-8").partition("<!-- results -->\n")
+    tail = rest.partition("<!-- end -->\n")[2]
+    body = f"{table(results)}\n\n```bash\n" + "\n".join(commands) + "\n```\n"
+    atomic_write_text(readme, f"{head}<!-- results -->\n{body}<!-- end -->\n{tail}")
+    rows = []
+    for name in results:
+        qpos = np.load(ROOT / "runs" / name / "deployed.npy")
+        # Of one lap at most: moments that differ.
+        moments = np.linspace(0.0, min(len(qpos) - 1, 500.0), COLUMNS)
+        rows.append(render_smooth(qpos[moments.astype(int)], SIZE, azimuth=150.0, distance=2.1))
+    sheet = contact_sheet(np.concatenate(rows), columns=COLUMNS)
+    write_png(ROOT / "docs" / "policies.png", sheet, 64)
+
+
+def main() -> None:
+    """Do what is left to do for the policies named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(POLICIES))
+    names = parser.parse_args().names or list(POLICIES)
+    if unknown := set(names) - set(POLICIES):
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there is {', '.join(POLICIES)}")
+    for name in names:
+        run = train(name, POLICIES[name])
+        shutil.copy(run / "policy.onnx", ROOT / "models" / "policies" / f"{name}.onnx")
+        result = examine(name, run / "policy.onnx", minutes_of(run))
+        atomic_write_text(run / "result.json", json.dumps(asdict(result)))
+    files = {name: ROOT / "runs" / name / "result.json" for name in POLICIES}
+    describe({n: Result(**json.loads(f.read_text())) for n, f in files.items() if f.exists()})
+
+
+if __name__ == "__main__":
+    main()
