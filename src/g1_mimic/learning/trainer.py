@@ -109,7 +109,8 @@ class Trainer:
         self._ended: deque[tuple[float, int]] = deque(maxlen=4 * config.num_envs)
         self._means = RunningMeans()
         self._next_eval = config.evaluation.interval_env_steps
-        self._evaluated_at = -1
+        self.evaluated_at = -1
+        """Environment steps at the last evaluation; -1 before the first one."""
         self._clock, self._cpu_clock = time.monotonic(), time.process_time()
         if state is None:
             self.folder.create(self.config.model_dump(mode="json"), again=resume)
@@ -255,7 +256,7 @@ class Trainer:
         self.metrics |= {f"eval/{k}": float(v) for k, v in evaluation.as_dict().items()}
         self.metrics["eval/score_raw"] = results["raw"].score
         self.metrics["eval/score_averaged"] = results["averaged"].score
-        self._evaluated_at = self.env_steps
+        self.evaluated_at = self.env_steps
         self.phases.add(self.env_steps, self.env.phase)
         with self.faults.contained_write():
             self.phases.write(self.folder.phases)
@@ -313,7 +314,7 @@ class Trainer:
         rate = (self.env_steps - self._logged_steps) / elapsed if elapsed > 0 else 0.0
         metrics["train/env_steps_per_s"] = rate
         # An evaluation is one point of a curve; topics repeat it for those who come later.
-        fresh = self._evaluated_at == self.env_steps
+        fresh = self.evaluated_at == self.env_steps
         new = {k: v for k, v in metrics.items() if fresh or not k.startswith("eval/")}
         histograms = {}
         if self.buffer.get_sample_count():
