@@ -11,6 +11,7 @@ from typing import Any
 
 import g1_mimic
 from g1_mimic.errors import G1MimicError
+from g1_mimic.options import add_settings_option
 
 # Heavy modules (torch, mujoco) are imported by the commands that need them, so that --help and
 # mistakes in arguments answer at once.
@@ -92,14 +93,7 @@ def _add_train(commands: Any) -> None:
         help="continue the run in --run-dir, "
         "or the newest one; keeps its settings but for those given here",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="any setting of the YAML, e.g. --set learner.gamma=0.98",
-    )
+    add_settings_option(parser, "any setting of the YAML, e.g. --set learner.gamma=0.98")
     parser.set_defaults(run=_train)
 
 

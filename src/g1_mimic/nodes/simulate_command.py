@@ -7,6 +7,8 @@ import json
 import time
 from typing import Any
 
+from g1_mimic.options import add_settings_option
+
 
 def add_simulate(commands: Any) -> None:
     """Add the command ``simulate`` (as `motion.commands.add_parser` adds its own)."""
@@ -20,13 +22,9 @@ def add_simulate(commands: Any) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of tracking (default 60)")
     parser.add_argument("--motion", default="", help="clip to track (default: the policy's own)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="any parameter of mujoco_sim, e.g. --set randomisation.preset=mjlab --set seed=3",
+    add_settings_option(
+        parser,
+        "any parameter of mujoco_sim, e.g. --set randomisation.preset=mjlab --set seed=3",
     )
     parser.set_defaults(run=_simulate)
 

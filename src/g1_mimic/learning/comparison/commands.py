@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.options import add_settings_option
 
 
 def add_parser(commands: Any) -> None:
@@ -34,14 +35,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--steps", type=int, help="environment steps of each run")
     parser.add_argument("--motion", help="clip: a name (stand, walk) or a file")
     parser.add_argument("--config", metavar="YAML", help="settings of all runs")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="a setting of all runs, e.g. --set updates_per_step=2",
-    )
+    add_settings_option(parser, "a setting of all runs, e.g. --set updates_per_step=2")
     parser.add_argument("--jobs", type=int, help="runs at a time (default: one per core)")
     parser.add_argument("--target", type=float, help="score that training speed is measured to")
     parser.add_argument("--report-only", action="store_true", help="train nothing more")
