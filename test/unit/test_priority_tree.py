@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g1_mimic.learning import priority_kernels
+from g1_mimic.learning import compilation
 from g1_mimic.learning.compiled_tree import CompiledPriorityTree
 from g1_mimic.learning.priority_tree import FAN_OUT, PriorityTree, make_priority_tree
 
@@ -202,15 +202,15 @@ class TestCompiling:
 
     def test_without_a_folder_for_machine_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where numba finds no folder to write to, functions are compiled all the same."""
-        real = priority_kernels.njit
+        real = compilation.njit
 
         def no_folder(**options: Any) -> Any:
             if options.get("cache"):
                 raise RuntimeError("cannot cache function: no locator available")
             return real(**options)
 
-        monkeypatch.setattr(priority_kernels, "njit", no_folder)
-        assert priority_kernels.compiled(lambda x: x + 1)(1) == 2
+        monkeypatch.setattr(compilation, "njit", no_folder)
+        assert compilation.compiled(lambda x: x + 1)(1) == 2
 
     def test_without_numba_sampling_is_slower_and_says_so(
         self, monkeypatch: pytest.MonkeyPatch

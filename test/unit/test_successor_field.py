@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning import successor_field
 from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
 from g1_mimic.learning.nstep import gather_nstep
 
 ENDS = ("terminated", "truncated")
 
 
-def make(rows: int, envs: int, once: bool) -> ExperienceBuffer:
+def make(rows: int, envs: int, once: bool, borrow: bool = False) -> ExperienceBuffer:
     buffer = PrioritizedExperienceBuffer(rows, envs, seed=0)
     if once:
-        buffer.add_successor("next_obs", "obs", ENDS)
+        buffer.add_successor("next_obs", "obs", ENDS, borrow)
     return buffer
 
 
@@ -71,14 +73,29 @@ def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
         assert all(torch.equal(windows[0][name], windows[1][name]) for name in windows[1])
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.fixture(params=["compiled", "torch"])
+def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the loops of the CPU and the operations of the GPU must keep these laws."""
+    if request.param == "torch":
+        monkeypatch.setattr(successor_field, "_load_kernels", lambda: None)
+
+
+@pytest.mark.usefixtures("compute")
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
-    """Through wrap-around, half-recorded rows, checkpoints, resets; with any length of episode."""
+    """Through wrap-around, half-recorded rows, checkpoints, resets; with any length of episode.
+
+    What is borrowed is overwritten as soon as it may be.
+    """
+    borrow = data.draw(st.booleans())
     rows, envs = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 6))
     share = data.draw(st.sampled_from([0.0, 0.1, 0.6, 1.0]))
     walk = Walk(envs, data.draw(st.integers(0, 999)), share)
-    once, twice = make(rows, envs, True), make(rows, envs, False)
+    once, twice = make(rows, envs, True, borrow), make(rows, envs, False)
+    lent = torch.zeros(1)
     actions = st.sampled_from(["row"] * 8 + ["half", "checkpoint", "reset"])
     for action in data.draw(st.lists(actions, max_size=40)):
         if action in ("row", "half"):
@@ -90,6 +107,8 @@ def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
                     assert_same(once, twice)
             once.inc()
             twice.inc()
+            lent.fill_(torch.nan)
+            lent = row["next_obs"]
         elif action == "reset":
             once.reset()
             twice.reset()
@@ -98,10 +117,73 @@ def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
             torch.save(once.state_dict(), stream)
             stream.seek(0)
             state = torch.load(stream, weights_only=True)
-            once = make(rows, envs, True)
+            once = make(rows, envs, True, borrow)
             once.load_state_dict(state)
         if twice.get_sample_count():
             assert_same(once, twice)
+
+
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int16, torch.uint8, torch.bool]
+
+
+@pytest.mark.usefixtures("compute")
+@pytest.mark.parametrize("shape", [(), (3,), (2, 5)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_any_type_and_shape(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """Values of all sizes come out bit by bit, lent or copied, in parts of larger arrays or not."""
+    generator = torch.Generator().manual_seed(0)
+    for borrow in (False, True):
+        buffer, expected = make(3, 4, True, borrow), []
+        obs = torch.zeros(4, *shape, dtype=dtype)
+        for _ in range(5):
+            whole = torch.randint(99, (4, *shape, 2), generator=generator).to(dtype)
+            buffer.record("obs", obs)
+            ended = torch.rand(4, generator=generator) < 0.3
+            buffer.record("terminated", ended)
+            buffer.record("truncated", ended)
+            buffer.record("next_obs", whole[..., 0])
+            buffer.inc()
+            expected.append(whole[..., 0])
+            obs = torch.where(ended.view(-1, *(1,) * len(shape)), obs, whole[..., 0])
+        rows = [expected[3], expected[4], expected[2]]  # the ring went around
+        indices = torch.arange(12)
+        assert torch.equal(buffer.gather(indices, ["next_obs"])["next_obs"], torch.cat(rows))
+        assert buffer.gather(indices[:0], ["next_obs"])["next_obs"].shape == (0, *shape)
+
+
+@pytest.mark.usefixtures("compute")
+@pytest.mark.parametrize("index", [-1, 8])
+def test_there_is_no_such_transition(index: int) -> None:
+    """Indices beyond the buffer are refused, not read."""
+    buffer = make(4, 2, True)
+    for name, value in Walk(2, 0, 0.5).step().items():
+        buffer.record(name, value)
+    buffer.inc()
+    with pytest.raises((IndexError, RuntimeError), match="out of range"):
+        buffer.gather(torch.tensor([0, index]), ["next_obs"])
+
+
+def test_borrowing_copies_nothing() -> None:
+    """What is recorded to a borrowing field is its memory, until the next row is complete."""
+    buffer, walk = make(4, 2, True, borrow=True), Walk(2, 0, 0.0)
+    row = walk.step()
+    for name, value in row.items():
+        buffer.record(name, value.numpy())
+    buffer.inc()
+    row["next_obs"] += 7.0
+    assert torch.equal(buffer.gather(torch.arange(2), ["next_obs"])["next_obs"], row["next_obs"])
+
+
+def test_without_numba_it_is_slower_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A numba that refuses this numpy costs speed, not the run."""
+    monkeypatch.setitem(sys.modules, "g1_mimic.learning.successor_kernels", None)
+    buffer = make(4, 2, True)
+    row = Walk(2, 0, 0.0).step()
+    with pytest.warns(RuntimeWarning, match="slower than it could be: numba does not work"):
+        for name, value in row.items():
+            buffer.record(name, value)
+    buffer.inc()
+    assert torch.equal(buffer.gather(torch.arange(2), ["next_obs"])["next_obs"], row["next_obs"])
 
 
 def test_an_empty_buffer_is_saved_and_goes_on() -> None:

@@ -17,7 +17,8 @@ from torch import Tensor
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.priority_tree import PriorityTree, make_priority_tree
 from g1_mimic.learning.replay_checks import UpdateCheck
-from g1_mimic.learning.replay_ring import TransitionRing, as_tensor, positive
+from g1_mimic.learning.replay_inputs import as_tensor, positive
+from g1_mimic.learning.replay_ring import TransitionRing
 
 
 class ExperienceBuffer(TransitionRing):

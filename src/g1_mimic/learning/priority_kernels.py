@@ -7,34 +7,17 @@ so it depends on the leaves alone: nothing drifts, and a restored tree draws lik
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numba import njit
+
+from g1_mimic.learning.compilation import compiled, load
 
 LEAVES = 16
 """Leaves per line."""
 LINES = 64
 """Lines per block: both levels are then a few kB for a million leaves."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-
-
-def compiled(function: Function) -> Function:
-    """Have numba compile ``function`` at its first call and keep the machine code in a file.
-
-    The file is beside this one, else in the user's cache folder. Where neither can be written,
-    every process compiles anew (about a second).
-    """
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # numba found no folder
-        return njit(**OPTIONS)(function)
 
 
 @compiled
@@ -176,14 +159,7 @@ def divide(leaves: Any, indices: Any, out: Any) -> None:
 @cache
 def prepare() -> None:
     """Load or compile the kernels, so that no later call can fail for want of machine code."""
-    try:
-        _call_all()
-    except Exception:
-        # numba raises whatever a damaged file in its cache, or a full disk, leads to. Do without.
-        kernels: tuple[Any, ...] = (sum_line, sum_block, fill, measure, put, find, divide)
-        for kernel in kernels:
-            globals()[kernel.__name__] = njit(**OPTIONS)(kernel.py_func)
-        _call_all()
+    load(globals(), _call_all)
 
 
 def _call_all() -> None:

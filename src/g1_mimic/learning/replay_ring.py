@@ -11,6 +11,13 @@ import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.replay_inputs import (
+    as_tensor,
+    existing_device,
+    positive,
+    require_castable,
+    zeros,
+)
 from g1_mimic.learning.successor_field import SuccessorField
 
 RESERVED = ("indices", "weights")
@@ -35,12 +42,12 @@ class TransitionRing:
     def __init__(self, buffer_len: int, batch_size: int, device: str | torch.device) -> None:
         self._buffer_len = positive("buffer_len", buffer_len)
         self._batch_size = positive("batch_size", batch_size)
-        self._device = _existing_device(device)
+        self._device = existing_device(device)
         self._buffers: dict[str, Tensor] = {}
         self._flat_buffers: dict[str, Tensor] = {}
         self._arrays: dict[str, np.ndarray] = {}  # the same memory for numpy, on the CPU
         self._successors: dict[str, SuccessorField] = {}
-        self._pending: dict[str, tuple[str, tuple[str, ...]]] = {}  # until the source is there
+        self._pending: dict[str, tuple[str, tuple[str, ...], bool]] = {}  # without a source yet
         self._head = 0
         self._filled_rows = 0
         self._total_samples = 0
@@ -61,18 +68,29 @@ class TransitionRing:
         if name in self._buffers:
             raise G1MimicError(f"field '{name}' exists already")
         shape = (self._buffer_len, self._batch_size, *data_shape)
-        self._buffers[name] = torch.zeros(shape, dtype=dtype, device=self._device)
+        self._buffers[name] = zeros(shape, dtype, self._device)
         self._flat_buffers[name] = self._buffers[name].flatten(0, 1)
         if self._device.type == "cpu" and dtype != torch.bfloat16:
             self._arrays[name] = self._buffers[name].numpy()
 
-    def add_successor(self, name: str, source: str, ends: Sequence[str]) -> None:
+    def add_successor(
+        self, name: str, source: str, ends: Sequence[str], borrow: bool = False
+    ) -> None:
         """Have the field ``name`` follow from ``source``, which the next row holds.
 
         ``name`` is recorded and gathered like any field and takes almost no memory. What is
         recorded as ``source`` must be what was recorded as ``name`` one row before, except where
         one of the flags ``ends`` [batch_size] of that row is true: there an episode ended.
         Whole rows of such a buffer cannot be pushed or replaced.
+
+        Args:
+            name: the new field.
+            source: the field that it follows from.
+            ends: names of the flags.
+            borrow: keep what is recorded as ``name`` itself, where it need not be converted,
+                instead of a copy, which halves the time to record observations. Record another
+                tensor or array for each row then, and leave it as it is until the row after it is
+                complete.
 
         Raises:
             G1MimicError: if something is stored already, or the field exists.
@@ -81,23 +99,26 @@ class TransitionRing:
             raise G1MimicError(f"add_successor('{name}') comes before the first record()")
         if name in self._fields() or name in RESERVED:
             raise G1MimicError(f"field '{name}' exists already")
-        self._pending[name] = (source, tuple(ends))
+        self._pending[name] = (source, tuple(ends), borrow)
 
     def _fields(self) -> list[str]:
         return [*self._buffers, *self._successors]
 
     def _record_successor(self, name: str, data: Any) -> None:
-        self._make_successor(name).record(as_tensor(data).to(self._device))
+        value = as_tensor(data)
+        if value.device != self._device:
+            value = value.to(self._device)
+        self._make_successor(name).record(value)
         self._row_fields.add(name)
 
     def _make_successor(self, name: str) -> SuccessorField:
         """Return the field, made now if its sources have only come since it was added."""
         if name in self._pending:
-            source, ends = self._pending[name]
+            source, ends, borrow = self._pending[name]
             if missing := [field for field in (source, *ends) if field not in self._buffers]:
                 raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
             flags = [self._buffers[field] for field in ends]
-            self._successors[name] = SuccessorField(self._buffers[source], flags)
+            self._successors[name] = SuccessorField(self._buffers[source], flags, borrow)
             del self._pending[name]
         return self._successors[name]
 
@@ -138,7 +159,7 @@ class TransitionRing:
             raise G1MimicError(
                 f"field '{name}' takes shape {tuple(row.shape)}, got {tuple(value.shape)}"
             )
-        _require_castable(name, value.dtype, row.dtype)
+        require_castable(name, value.dtype, row.dtype)
         row.copy_(value, non_blocking=True)
         self._row_fields.add(name)
 
@@ -224,7 +245,7 @@ class TransitionRing:
                     f"push(): field '{name}' takes shape [n, {', '.join(map(str, shape[1:]))}] "
                     f"with one n up to {self._buffer_len}, got {list(value.shape)}"
                 )
-            _require_castable(name, value.dtype, self._buffers[name].dtype)
+            require_castable(name, value.dtype, self._buffers[name].dtype)
         first = min(n, self._buffer_len - self._head)
         for name, value in values.items():
             self._buffers[name][self._head : self._head + first] = value[:first]
@@ -260,7 +281,7 @@ class TransitionRing:
             raise G1MimicError(
                 f"field '{name}' takes shape {tuple(target.shape)}, got {tuple(value.shape)}"
             )
-        _require_castable(name, value.dtype, target.dtype)
+        require_castable(name, value.dtype, target.dtype)
         target.copy_(value)
         self._on_data_replaced()
 
@@ -362,7 +383,7 @@ class TransitionRing:
 
     def _gather(self, name: str, indices: Tensor) -> Tensor:
         if name in self._successors:
-            return self._successors[name].gather(indices, self.newer_rows(indices))
+            return self._successors[name].gather(indices, (self._head - 1) % self._buffer_len)
         return self.get_data_flat(name).index_select(0, indices)
 
     def newer_rows(self, indices: Tensor) -> Tensor:
@@ -398,44 +419,3 @@ class TransitionRing:
     def _require_no_half_row(self, action: str) -> None:
         if self._row_fields:
             raise G1MimicError(f"{action} while a row is half recorded; call inc() before")
-
-
-def positive(name: str, value: int) -> int:
-    """Return ``value`` if it is a whole number of at least 1, else raise."""
-    number = int(value)
-    if number != value or number < 1:
-        raise G1MimicError(f"{name} must be a whole number of at least 1, got {value}")
-    return number
-
-
-def _existing_device(device: str | torch.device) -> torch.device:
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise G1MimicError(f"'{device}' is no device; use 'cpu' or 'cuda'") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
-        # The guide's examples say 'cuda' throughout; they run on any machine.
-        warnings.warn(
-            f"device '{device}' was asked for but no GPU is there: the buffer is on the CPU",
-            RuntimeWarning,
-            stacklevel=5,
-        )
-        return torch.device("cpu")
-    return found
-
-
-def as_tensor(data: Any) -> Tensor:
-    """Return a tensor, array, list or number as a tensor without gradient; no copy if possible."""
-    if isinstance(data, Tensor):
-        return data.detach() if data.requires_grad else data
-    if isinstance(data, np.ndarray) and not (data.flags.writeable and data.flags.c_contiguous):
-        data = data.copy()  # torch takes neither without a complaint
-    return torch.as_tensor(data)
-
-
-def _require_castable(name: str, given: torch.dtype, stored: torch.dtype) -> None:
-    if not torch.can_cast(given, stored):
-        raise G1MimicError(
-            f"field '{name}' holds {stored}, which cannot take {given}; record that type from the "
-            "first row on, or call add_buffer with it"
-        )

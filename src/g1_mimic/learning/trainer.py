@@ -84,7 +84,7 @@ class Trainer:
         )
         self.replay = make_replay(config, env_config.reward.scale, self.device)
         self.buffer = self.replay.buffer
-        self.buffer.add_successor("next_obs", "obs", ("terminated", "truncated"))
+        self.buffer.add_successor("next_obs", "obs", ("terminated", "truncated"), borrow=True)
         self._mirror = None
         if config.mirror:
             self._mirror = MirrorAugmentation(self.env.critic_terms, self.profile, self.device)

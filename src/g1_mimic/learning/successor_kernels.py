@@ -1,0 +1,81 @@
+"""Inner loops of `SuccessorField`: plain loops over numpy arrays, which numba compiles.
+
+Values come as rows of words, whatever their type, and are copied bit by bit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from g1_mimic.learning.compilation import compiled, load
+
+
+@compiled
+def keep(where: Any, newest: Any, finals: Any, numbers: Any, number: int) -> None:
+    """Queue what followed the ends in a row.
+
+    Args:
+        where: the environments in which an episode ended [n].
+        newest: what followed the row [environments, words].
+        finals: what followed ends [size, words]; number k is in slot k % size.
+        numbers: result, those of ``where`` are changed [environments].
+        number: of the first end.
+    """
+    for i in range(len(where)):
+        slot = number % len(finals)
+        for j in range(newest.shape[1]):
+            finals[slot, j] = newest[where[i], j]
+        numbers[where[i]] = number
+        number += 1
+
+
+@compiled
+def follow(
+    source: Any, finals: Any, newest: Any, numbers: Any, start: int, indices: Any, out: Any
+) -> bool:
+    """Write what followed the transitions ``indices``; return whether there are such transitions.
+
+    Args:
+        source: the source field of all slots [capacity, words].
+        finals: what followed ends [size, words]; number k is in slot k % size.
+        newest: what followed the newest row [environments, words].
+        numbers: of the end of each slot's transition, -1 where none ended [capacity].
+        start: the newest row's first slot.
+        indices: flat indices [n].
+        out: result [n, words].
+    """
+    capacity, environments, words = len(source), len(newest), out.shape[1]
+    for i in range(len(indices)):
+        k = indices[i]
+        if k < 0 or k >= capacity:
+            return False
+        if start <= k < start + environments:
+            for j in range(words):
+                out[i, j] = newest[k - start, j]
+        elif numbers[k] >= 0:
+            slot = numbers[k] % len(finals)
+            for j in range(words):
+                out[i, j] = finals[slot, j]
+        else:
+            k += environments
+            if k >= capacity:
+                k -= capacity
+            for j in range(words):
+                out[i, j] = source[k, j]
+    return True
+
+
+@cache
+def prepare() -> None:
+    """Load or compile the kernels for both kinds of words."""
+    load(globals(), _call_all)
+
+
+def _call_all() -> None:
+    for word in (np.uint8, np.int32):
+        values, index = np.zeros((1, 1), word), np.zeros(1, np.int64)
+        keep(index, values, values, index.copy(), 0)
+        follow(values, values, values, index, 0, index, values)
