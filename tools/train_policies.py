@@ -66,16 +66,16 @@ class Recipe:
 
 POLICIES = {
     "stand": Recipe("stand", 150_000, 250_000),
-    "squat": Recipe("squat", 100_000, 150_000),
-    "wave": Recipe("wave", 100_000, 150_000),
-    "march": Recipe("march", 200_000, 200_000),
+    "squat": Recipe("squat", 100_000, 100_000),
+    "wave": Recipe("wave", 100_000, 100_000),
+    "march": Recipe("march", 200_000, 150_000),
     "walk": Recipe("walk", 250_000, 300_000),
-    "walk_slow": Recipe("walk_slow", 200_000, 200_000),
-    "turn": Recipe("turn", 200_000, 200_000),
+    "walk_slow": Recipe("walk_slow", 200_000, 150_000),
+    "turn": Recipe("turn", 200_000, 150_000),
     "dance": Recipe("dance", 400_000, 300_000),
     # The guide's 16 N·m at the knee carry neither squats nor wide sways.
     "stand_guide": Recipe(
-        "stand", 150_000, 150_000, "g1_guide", ("--squat", "0", "--sway", "0.01")
+        "stand", 120_000, 80_000, "g1_guide", ("--squat", "0", "--sway", "0.01")
     ),
 }
 
