@@ -56,7 +56,7 @@ ARGUMENTS: Arguments = {
 }  # fmt: skip
 RECEIVERS = {
     "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
-                   "viewer", "wait_for", "faults"),
+                   "viewer", "faults"),
     "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
                "report", "faults"),
     "recorder": ("policy", "action_scale", "robot"),
@@ -79,12 +79,14 @@ def nodes(context: LaunchContext) -> list[Any]:
         given["policy"] = str(default_policy(Path("runs")))
     path = parameter_file(context, DEFAULT_PARAMETERS, ROBOT_NODES)
     recorders = recorder(context, given)
-    # Nobody misses the first states.
-    given["wait_for"] = ",".join(["policy", *([RECORDER_TAPS] if recorders else [])])
+    listening = [RECORDER_TAPS] if recorders else []
     actions = [*recorders, *viewers(context, given)]
     ended = when_ended()
     for name in ROBOT_NODES:
         own = {key: given[key] for key in RECEIVERS[name] if key in given}
+        # Nobody misses the first states, or the answers to them.
+        partner = next(other for other in ROBOT_NODES if other != name)
+        own["wait_for"] = ",".join([partner, *listening])
         # Name and namespace are given so that these come after what the file says.
         node = Node(
             package="g1_mimic",

@@ -11,5 +11,12 @@ class G1MimicError(Exception):
     """
 
 
+def in_one_line(error: Exception) -> str:
+    """Return what went wrong in one line; of an error that nobody foresaw, its type too."""
+    if isinstance(error, G1MimicError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class WriteError(G1MimicError):
     """A file could not be written: the disk is full, or the folder is gone or not ours."""

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     import subprocess
 
-sys.path.insert(0, str(Path(__file__).parent))  # for deploy_processes
+sys.path.insert(0, str(Path(__file__).parent))  # for ros_process and deploy_processes
 
 
 @pytest.fixture
@@ -34,9 +34,10 @@ def pair(
 
     shared = {"policy": balancing_policy}
     choices = {"autostart": True, "odometry": True, "start_mode": "stand", "stand_time": 0.3}
+    patient = {"state_timeout": 2.0, "max_missed_inferences": 50}
     with (
         running("mujoco_sim", **shared, watchdog_periods=25) as sim,
-        running("policy", **shared, **choices, state_timeout=2.0) as policy,
+        running("policy", **shared, **choices, **patient) as policy,
     ):
         watcher.wait_for(lambda: watcher.modes[-1:] == ["stand"], "mode stand")
         watcher.wait_for(lambda: watcher.said("mujoco_sim") == "in the hoist", "driven robot")

@@ -19,7 +19,7 @@ from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Empty, String  # noqa: E402
 
-from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
+from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, STREAM_QOS  # noqa: E402
 from g1_mimic.nodes.message_types import message_definition  # noqa: E402
 from g1_mimic.nodes.messages import JointMessage  # noqa: E402
 from g1_mimic.recording.bag_reader import read_recording  # noqa: E402
@@ -38,11 +38,14 @@ def robot() -> Iterator[Node]:
     rclpy.try_shutdown()
 
 
-def record_states(node: Node, path: Path) -> subprocess.Popen[str]:
-    """Start a recorder, and publish states, a mode and an emergency stop once it listens."""
+def record_states(node: Node, path: Path, *, held_up: bool = False) -> subprocess.Popen[str]:
+    """Start a recorder, and publish states, a mode and an emergency stop once it listens.
+
+    ``held_up``: it does not run meanwhile, as on a busy machine.
+    """
     modes = node.create_publisher(String, "policy/mode", LATCHED_QOS)
     modes.publish(String(data="track"))
-    states = node.create_publisher(JointState, "joint_states", STREAM_QOS)
+    states = node.create_publisher(JointState, "joint_states", SENDING_QOS)
     stop = node.create_publisher(Empty, "e_stop", STREAM_QOS)
     command = [sys.executable, "-m", "g1_mimic.nodes.recorder", "--ros-args"]
     command += ["-p", f"file:={path}", "-p", "flush_period:=0.2"]
@@ -53,11 +56,15 @@ def record_states(node: Node, path: Path) -> subprocess.Popen[str]:
         assert time.monotonic() < deadline and process.poll() is None, "the recorder never listens"
         time.sleep(0.05)
     message = JointMessage()
+    if held_up:
+        process.send_signal(signal.SIGSTOP)
     for i in range(STATES):
         message.position[:] = i
         states.publish(message.stamp(i * 2_000_000))
         time.sleep(0.001)
     stop.publish(Empty())
+    if held_up:
+        process.send_signal(signal.SIGCONT)
     return process
 
 
@@ -84,6 +91,18 @@ def test_a_recording_holds_every_message(robot: Node, tmp_path: Path) -> None:
         assert reader.deserialize(first[2], states.msgtype).position.tolist() == [0.0] * 29
         assert states.ext.offered_qos_profiles[0].reliability.name == "RELIABLE"
     assert counts["/e_stop"] == 1 and counts["/joint_states"] == STATES
+
+
+def test_a_recorder_that_is_held_up_loses_nothing(robot: Node, tmp_path: Path) -> None:
+    """What was sent while the recorder did not run waits for it with the sender."""
+    path = tmp_path / "run.mcap"
+    process = record_states(robot, path, held_up=True)
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=WAIT)[0]
+    assert " 0 lost" in output
+    series = read_recording(path).joints["joint_states"]
+    assert np.array_equal(series.position[:, 0], np.arange(STATES))
 
 
 def test_a_kill_leaves_all_but_the_last_moment(robot: Node, tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.publisher import Publisher
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.service import Service
 from std_srvs.srv import SetBool, Trigger
 
@@ -18,7 +26,14 @@ from g1_mimic.errors import G1MimicError
 STREAM_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
 )
-"""States, targets and plots: reliable, because lock-step waits for every single one."""
+"""How states, targets and plots are heard: every single one, which lock-step waits for; after a
+pause only the newest are left."""
+
+SENDING_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
+)
+"""How they are sent: kept for two seconds of states until the slowest listener has them, so that
+a recorder on a busy machine misses none."""
 
 LATCHED_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -92,6 +107,37 @@ class Diagnostics:
 
 def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def names_in(text: str) -> set[str]:
+    """Return the comma-separated names of ``text``."""
+    return {name.strip() for name in text.split(",") if name.strip()}
+
+
+def _compatible(offered: QoSProfile, asked: QoSProfile) -> bool:
+    """False if a subscription asks for more than its publisher offers: they are never matched."""
+    return qos_check_compatible(offered, asked)[0] is not QoSCompatibility.ERROR
+
+
+def heard_by(node: Node, publisher: Publisher[Any], names: set[str]) -> bool:
+    """True if all nodes of ``names`` get what ``publisher`` of ``node`` sends from now on.
+
+    The graph tells who subscribes, but a message reaches only a subscription that has been matched
+    to its publisher, which may be a moment later. Endpoints of one node are discovered in the order
+    of their creation: whoever hears the last one created hears the others too.
+    """
+    if not names:
+        return True
+    topic, name = publisher.topic_name, node.get_name()
+    # The graph's own words: the publisher itself tells its unlimited times as 0.
+    own = [end for end in node.get_publishers_info_by_topic(topic) if end.node_name == name]
+    listeners = [
+        end
+        for end in node.get_subscriptions_info_by_topic(topic)
+        if own and _compatible(own[0].qos_profile, end.qos_profile)
+    ]
+    there = {end.node_name for end in listeners}
+    return there >= names and publisher.get_subscription_count() >= len(listeners)
 
 
 def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> None:

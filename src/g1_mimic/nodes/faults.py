@@ -136,6 +136,12 @@ class SlowInference(Fault):
     seconds: float = Field(gt=0.0, le=10.0)
 
 
+class BrokenInference(Fault):
+    """The network raises an exception."""
+
+    kind: Literal["exception"]
+
+
 class Killed(Fault):
     """A process is killed, without a chance to say anything."""
 
@@ -153,6 +159,7 @@ AnyFault = Annotated[
     | Push
     | LowFriction
     | SlowInference
+    | BrokenInference
     | Killed,
     Field(discriminator="kind"),
 ]
@@ -273,7 +280,7 @@ class FaultInjector:
 
 
 class FaultyPolicy:
-    """A policy that is slow, or whose process dies, when the plan says so.
+    """A policy that is slow, raises, or whose process dies, when the plan says so.
 
     Args:
         policy: what acts.
@@ -294,6 +301,8 @@ class FaultyPolicy:
                 continue
             if isinstance(fault, SlowInference):
                 time.sleep(fault.seconds)
+            elif isinstance(fault, BrokenInference):
+                raise RuntimeError("broken on purpose")
             elif isinstance(fault, Killed) and fault.kind == "kill_policy":
                 os.kill(os.getpid(), signal.SIGKILL)
         return self._policy.act(obs, time_step)

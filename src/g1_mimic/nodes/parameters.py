@@ -34,7 +34,8 @@ class Parameters(Generic[SettingsT]):
     Args:
         node: made with ``automatically_declare_parameters_from_overrides=True``.
         model: the settings class.
-        on_change: called with the new settings after a live parameter was set.
+        on_change: called with the new settings when a live parameter is set; a G1MimicError
+            refuses them.
 
     Raises:
         G1MimicError: one line with the first bad parameter.
@@ -68,11 +69,12 @@ class Parameters(Generic[SettingsT]):
             return SetParametersResult(successful=True)
         data = merge(self.settings.model_dump(mode="json"), _nest(changes))
         try:
-            self.settings = validate(self._model, data, self._source)
+            settings = validate(self._model, data, self._source)
+            if self._on_change is not None:
+                self._on_change(settings)
         except G1MimicError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if self._on_change is not None:
-            self._on_change(self.settings)
+        self.settings = settings
         return SetParametersResult(successful=True)
 
 

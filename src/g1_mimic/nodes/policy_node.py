@@ -30,10 +30,12 @@ from g1_mimic.nodes.common import (
     WARN,
     Diagnostics,
     Reading,
+    names_in,
     steady_timer,
     trigger_service,
 )
 from g1_mimic.nodes.faults import FaultyPolicy, load_faults
+from g1_mimic.nodes.guards import Guards
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import load_policy, profile_of
 from g1_mimic.nodes.policy_output import PolicyOutput
@@ -63,8 +65,9 @@ class PolicyNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("policy", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
-        self._settings = Parameters(self, PolicyNodeSettings, self._apply).settings
         self._controller: PolicyController | None = None
+        guards = self._guarding = Guards(self._fail)
+        self._settings = Parameters(self, PolicyNodeSettings, guards.request(self._apply)).settings
         self._inference: InferenceRunner | None = None
         self._policy: OnnxPolicy | None = None
         self._report: TrackingReport | None = None
@@ -79,28 +82,28 @@ class PolicyNode(LifecycleNode):
 
         self._switches: list[Any] = []
         self._output = PolicyOutput(self)
-        topics: dict[str, Any] = {"joint_states": JointState, "imu": Imu}
-        if self._settings.odometry:
-            topics["odom"] = Odometry
+        topics: dict[str, Any] = {"odom": Odometry} if self._settings.odometry else {}
+        topics |= {"imu": Imu, "joint_states": JointState}  # the last one: see `heard_by`
         for topic, kind in topics.items():
-            self.create_subscription(kind, topic, partial(self._on_message, topic), STREAM_QOS)
+            take = guards.event(partial(self._on_message, topic))
+            self.create_subscription(kind, topic, take, STREAM_QOS)
         self.create_subscription(
             Empty, "e_stop", lambda _: self._fail("emergency stop"), STREAM_QOS
         )
         for wanted in ("stand", "track", "stop"):
-            trigger_service(self, f"~/{wanted}", partial(self._request, wanted))
-        trigger_service(self, "~/reset_fault", self._reset_fault)
+            trigger_service(self, f"~/{wanted}", guards.request(partial(self._request, wanted)))
+        trigger_service(self, "~/reset_fault", guards.request(self._reset_fault))
         self._diagnostics = Diagnostics(
             self,
-            self._status,
+            guards.reading(self._status),
             {
-                "state": self._state_status,
-                "limits": self._limits_status,
-                "timing": self._timing_status,
+                "state": guards.reading(self._state_status),
+                "limits": guards.reading(self._limits_status),
+                "timing": guards.reading(self._timing_status),
             },
         )
-        steady_timer(self, _WATCH_PERIOD, self._watch_states)
-        steady_timer(self, _GRAPH_PERIOD, self._watch_graph)
+        steady_timer(self, _WATCH_PERIOD, guards.event(self._watch_states))
+        steady_timer(self, _GRAPH_PERIOD, guards.event(self._watch_graph))
         if self._settings.autostart:
             for transition in (self.trigger_configure, self.trigger_activate):
                 if transition() != TransitionCallbackReturn.SUCCESS:
@@ -153,7 +156,9 @@ class PolicyNode(LifecycleNode):
             )
         if len(controller.motions) > 1:
             self._switches = [
-                trigger_service(self, f"~/switch_to_{name}", partial(self._switch, name))
+                trigger_service(
+                    self, f"~/switch_to_{name}", self._guarding.request(partial(self._switch, name))
+                )
                 for name in controller.motions
             ]
         self._output.tell_motion(controller.motion)
@@ -233,25 +238,25 @@ class PolicyNode(LifecycleNode):
         self._collector = StateCollector(self._settings.odometry)
         self._state: RobotState | None = None
         self._command: JointCommand | None = None
+        self._unheard = False
+        """States come, but who is to hear the answers is not there yet."""
         self._watch.begin(time.monotonic())
 
     def _on_message(self, topic: str, message: Any) -> None:
         """Answer the state that this message completes, if it does."""
         if not self._active and not self._ours:
             return
-        try:
-            complete = self._collector.add(topic, message)
-            if complete is None:
-                return
-            state, arrived = complete
-            if self._state is not None and state.stamp == self._state.stamp:
-                self._repeat(state)
-            else:
-                self._answer(state, arrived)
-        except G1MimicError as error:
-            self._fail(str(error))
-        except Exception as error:  # whatever it is, the answer is damping
-            self._fail(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        complete = self._collector.add(topic, message)
+        if complete is None:
+            return
+        state, arrived = complete
+        self._unheard = not self._output.heard_by(names_in(self._settings.wait_for))
+        if self._unheard:
+            return
+        if self._state is not None and state.stamp == self._state.stamp:
+            self._repeat(state)
+        else:
+            self._answer(state, arrived)
 
     def _age(self, stamp: int) -> float | None:
         """Return how old a stamp is, s; None if that cannot be known (yet)."""
@@ -307,6 +312,10 @@ class PolicyNode(LifecycleNode):
         self._output.send(command)
         if news:
             self.get_logger().info(f"mode: {command.mode.value}")
+        self._tell(news)
+
+    def _tell(self, news: bool = False) -> None:
+        """Tell a fault that has not been told yet; ``news``: diagnostics have changed anyway."""
         fault = self._controller.mode_state.fault if self._controller else ""
         if fault and fault != self._fault_said:
             self.get_logger().error(f"fault: {fault}; damping until ~/reset_fault")
@@ -342,10 +351,13 @@ class PolicyNode(LifecycleNode):
     def _fail(self, reason: str) -> None:
         """Latch a fault and damp at once, without waiting for the next state."""
         if self._controller is None:
+            self.get_logger().error(reason, once=True)
             return
         self._controller.fail(reason)
         if self._ours and self._state is not None:
             self._send(self._controller.damping(self._state))
+        else:
+            self._tell()
         if self._active:
             self._end_without_hope()
 
@@ -364,7 +376,7 @@ class PolicyNode(LifecycleNode):
         if not self._active or self.finished.done():
             return
         if reason := self._watch.silent(time.monotonic()):
-            self._fail(reason)
+            self._fail(f"{reason}: {self._waiting()}" if self._state is None else reason)
 
     def _watch_graph(self) -> None:
         """Watch who else is there."""
@@ -416,6 +428,8 @@ class PolicyNode(LifecycleNode):
         return WARN if controller.mode is Mode.DAMPING else OK, controller.mode.value, figures
 
     def _waiting(self) -> str:
+        if self._unheard:
+            return f"waiting for {self._settings.wait_for} to listen to joint_targets"
         return f"waiting for {' and '.join(self._collector.topics)}"
 
     def _state_status(self) -> Reading:

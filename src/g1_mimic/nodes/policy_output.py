@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from nav_msgs.msg import Odometry
@@ -16,7 +17,7 @@ from std_msgs.msg import Float64, Float64MultiArray, String
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import JointCommand
-from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS
+from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, heard_by
 from g1_mimic.nodes.messages import (
     WORLD_FRAME,
     JointMessage,
@@ -40,17 +41,17 @@ class PolicyOutput:
 
     def __init__(self, node: Node) -> None:
         self._target, self._reference = JointMessage(), JointMessage()
-        self._target_out = node.create_publisher(JointState, "joint_targets", STREAM_QOS)
         self._gains_out = node.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
         self._motion_out = node.create_publisher(String, "policy/motion", LATCHED_QOS)
         self._mode_out = node.create_publisher(String, "policy/mode", LATCHED_QOS)
-        self._action_out = node.create_publisher(Float64MultiArray, "policy/action", 10)
-        self._reference_out = node.create_publisher(JointState, "reference/joint_states", 10)
+        plotted = partial(node.create_publisher, qos_profile=SENDING_QOS)
+        self._action_out = plotted(Float64MultiArray, "policy/action")
+        self._reference_out = plotted(JointState, "reference/joint_states")
         self._anchor = Odometry()
         self._anchor.header.frame_id = WORLD_FRAME
-        self._anchor_out = node.create_publisher(Odometry, "reference/odom", 10)
+        self._anchor_out = plotted(Odometry, "reference/odom")
         self._scalars = {
-            name: node.create_publisher(Float64, f"policy/{name}", 10)
+            name: plotted(Float64, f"policy/{name}")
             for name in (
                 "inference_ms",
                 "tracking_error/joint_pos",
@@ -58,8 +59,17 @@ class PolicyOutput:
                 "tracking_error/anchor_ori",
             )
         }
+        # The last one: who hears it hears the others (`heard_by`).
+        self._target_out = node.create_publisher(JointState, "joint_targets", SENDING_QOS)
+        self._node = node
+        self._heard = False
         self.mode: Mode | None = None
         """Mode of the last command."""
+
+    def heard_by(self, names: set[str]) -> bool:
+        """True as soon as all of these nodes have once been there to get every target."""
+        self._heard = self._heard or heard_by(self._node, self._target_out, names)
+        return self._heard
 
     def tell_motion(self, name: str) -> None:
         """Publish the name of the clip that is tracked, or comes next."""

@@ -40,6 +40,8 @@ class PolicyNodeSettings(ControllerSettings):
     """That of the simulation, for the report."""
     first_state_timeout: float = Field(60.0, gt=0.0, le=600.0)
     """Wall time from activation to the first state after which there is a fault, s."""
+    wait_for: str = ""
+    """Nodes, comma-separated, that must listen to joint_targets before a state is answered."""
     state_age_warn: float = Field(0.02, gt=0.0, le=10.0, json_schema_extra=LIVE)
     """Age of the newest state from which on diagnostics warn, s."""
     state_clock: Literal["ros", "none"] = "ros"

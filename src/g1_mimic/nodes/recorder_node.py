@@ -59,6 +59,8 @@ _TAKEN_AT_ONCE = 500
 _FORESEEN = {"/e_stop": "std_msgs/msg/Empty"}
 """Topics whose publishers may be gone before they are discovered."""
 _JOINT_STATES, _ODOM, _TF = "/joint_states", "/odom", "/tf"
+_AWAITED = (_JOINT_STATES, "/joint_targets")
+"""Topics on which simulation and policy node wait for the recorder (``wait_for``)."""
 
 
 class RecorderSettings(Settings):
@@ -146,8 +148,12 @@ class RecorderNode(Node):
     # Topics -------------------------------------------------------------------------------------
 
     def _discover(self) -> None:
-        """Subscribe to topics that have come up, as their publishers offer them."""
-        for topic, kinds in self.get_topic_names_and_types():
+        """Subscribe to topics that have come up, as their publishers offer them.
+
+        Those of `_AWAITED` come last, so that who waits for us there is heard everywhere.
+        """
+        known = self.get_topic_names_and_types()
+        for topic, kinds in sorted(known, key=lambda item: item[0] in _AWAITED):
             if topic in self._taps or topic in self._unknown or not self._wanted(topic):
                 continue
             if endpoints := self.get_publishers_info_by_topic(topic):

@@ -26,10 +26,13 @@ from g1_mimic.nodes.common import (
     ERROR,
     LATCHED_QOS,
     OK,
+    SENDING_QOS,
     STREAM_QOS,
     WARN,
     Diagnostics,
     Reading,
+    heard_by,
+    names_in,
     steady_timer,
     switch_service,
     trigger_service,
@@ -99,11 +102,13 @@ class MujocoSim(Node):
         self._odom = Odometry(child_frame_id=PELVIS_FRAME)
         self._odom.header.frame_id = WORLD_FRAME
         self._clock_message = Clock()
-        self._joints_out = self.create_publisher(JointState, "joint_states", STREAM_QOS)
-        self._imu_out = self.create_publisher(Imu, "imu", STREAM_QOS)
-        self._odom_out = self.create_publisher(Odometry, "odom", STREAM_QOS)
+        self._feet_out = self.create_publisher(Float64MultiArray, "foot_forces", SENDING_QOS)
+        # Old times are of no use to who falls behind.
         self._clock_out = self.create_publisher(Clock, "clock", STREAM_QOS)
-        self._feet_out = self.create_publisher(Float64MultiArray, "foot_forces", STREAM_QOS)
+        self._odom_out = self.create_publisher(Odometry, "odom", SENDING_QOS)
+        self._imu_out = self.create_publisher(Imu, "imu", SENDING_QOS)
+        # The last one: who hears it hears the others (`heard_by`).
+        self._joints_out = self.create_publisher(JointState, "joint_states", SENDING_QOS)
         self.create_subscription(JointState, "joint_targets", self._on_target, STREAM_QOS)
         self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
         self.create_subscription(Empty, "e_stop", lambda _: self._e_stop(), STREAM_QOS)
@@ -139,10 +144,8 @@ class MujocoSim(Node):
     def _has_begun(self) -> bool:
         """True as soon as all that should hear every state are there."""
         if not self._begun:
-            topic = self.resolve_topic_name("joint_states")
-            there = {end.node_name for end in self.get_subscriptions_info_by_topic(topic)}
-            wanted = self._params.settings.wait_for.split(",")
-            self._begun = there >= {name.strip() for name in wanted if name.strip()}
+            listeners = names_in(self._params.settings.wait_for)
+            self._begun = heard_by(self, self._joints_out, listeners)
             self._started_at = time.monotonic()
         return self._begun
 

@@ -21,7 +21,7 @@ from g1_mimic.envs.observations import (
     ObservationInputs,
     build_observation,
 )
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import G1MimicError, in_one_line
 from g1_mimic.policy.alignment import ReferenceFrame
 from g1_mimic.policy.inference import InferenceRunner
 from g1_mimic.policy.observation_layout import ObservationHistory
@@ -326,11 +326,9 @@ class PolicyController:
             if self.needs_odometry and state.base_pos is None:
                 raise G1MimicError("the policy needs odometry (topic odom), and there is none")
             return self._respond(state)
-        except G1MimicError as error:
-            self.tilted |= isinstance(error, TiltError)
-            self.fail(str(error))
         except Exception as error:  # nothing may keep the motors from damping
-            self.fail(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self.tilted |= isinstance(error, TiltError)
+            self.fail(in_one_line(error))
         return self.damping(state)
 
     def damping(self, state: RobotState) -> JointCommand:
