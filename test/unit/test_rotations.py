@@ -85,11 +85,38 @@ def test_slerp_moves_at_constant_speed(quats: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["quat_to_6d", "quat_yaw", "rotation_vector", "quat_conjugate", "quat_normalize"]
-)
+    "name",
+    ["quat_to_6d", "quat_yaw", "rotation_vector", "quat_conjugate", "quat_normalize",
+     "down_in_body"],
+)  # fmt: skip
 def test_numpy_and_torch_agree(name: str, quats: np.ndarray) -> None:
     """Training (torch) and deployment (numpy) compute the same."""
     function = getattr(r, name)
     np.testing.assert_allclose(
         function(torch.from_numpy(quats)).numpy(), function(quats), atol=1e-14
     )
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_one_is_the_same_as_one_of_many(quats: np.ndarray, kind: type) -> None:
+    """A single quaternion goes another way, to the same last digit and the same type."""
+    quats = quats.astype(kind)
+    others = np.roll(quats, 1, axis=0)
+    for name in ("quat_multiply", "quat_error"):
+        function = getattr(r, name)
+        single = np.stack([function(a, b) for a, b in zip(quats, others, strict=True)])
+        assert np.array_equal(single, function(quats, others)) and single.dtype == kind, name
+    for name in ("quat_conjugate", "quat_to_matrix", "quat_yaw", "down_in_body"):
+        function = getattr(r, name)
+        single = np.stack([function(q) for q in quats])
+        assert np.array_equal(single, function(quats)) and single.dtype == kind, name
+    for name in ("quat_apply", "quat_apply_inverse"):
+        function = getattr(r, name)
+        single = np.stack([function(q, v) for q, v in zip(quats, others[:, :3], strict=True)])
+        assert np.array_equal(single, function(quats, others[:, :3])), name
+
+
+def test_down_is_where_gravity_pulls(quats: np.ndarray) -> None:
+    """The downward direction is that of the rotated world, and unit."""
+    expected = r.quat_apply_inverse(quats, np.array([0.0, 0.0, -1.0]))
+    np.testing.assert_allclose(r.down_in_body(quats), expected, atol=1e-14)

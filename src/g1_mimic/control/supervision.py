@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -146,10 +147,10 @@ class StateSupervisor:
         """
         if last is not None:
             same = {
-                "joint_states": np.array_equal(state.joint_pos, last.joint_pos)
-                and np.array_equal(state.joint_vel, last.joint_vel),
-                "imu": np.array_equal(state.base_quat, last.base_quat)
-                and np.array_equal(state.base_ang_vel, last.base_ang_vel),
+                "joint_states": _equal(state.joint_pos, last.joint_pos)
+                and _equal(state.joint_vel, last.joint_vel),
+                "imu": _equal(state.base_quat, last.base_quat)
+                and _equal(state.base_ang_vel, last.base_ang_vel),
             }
             for topic, repeated in same.items():
                 if not repeated:
@@ -176,12 +177,27 @@ class StateSupervisor:
         return error
 
 
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """As ``np.array_equal`` for equal shapes, in half its time."""
+    return bool((a == b).all())
+
+
 def _check_finite(state: RobotState) -> None:
-    for name in ("joint_pos", "joint_vel", "base_quat", "base_ang_vel", "base_pos", "base_lin_vel"):
-        value = getattr(state, name)
-        if value is not None and not np.isfinite(value).all():
-            raise NonFiniteError(f"the measured {name} is not finite")
-    with np.errstate(over="ignore"):
-        norm = float(np.linalg.norm(state.base_quat))
+    values = {
+        "joint_pos": state.joint_pos,
+        "joint_vel": state.joint_vel,
+        "base_quat": state.base_quat,
+        "base_ang_vel": state.base_ang_vel,
+        "base_pos": state.base_pos,
+        "base_lin_vel": state.base_lin_vel,
+    }
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Finite only if all are; a sum may also overflow, so that each is looked at then.
+        total = sum(float(np.add.reduce(v)) for v in values.values() if v is not None)
+    if not math.isfinite(total):
+        for name, value in values.items():
+            if value is not None and not np.isfinite(value).all():
+                raise NonFiniteError(f"the measured {name} is not finite")
+    norm = math.hypot(*state.base_quat.tolist())
     if abs(norm - 1.0) > 1e-2:
         raise G1MimicError(f"the pelvis' orientation has norm {norm:.3g}, not 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -35,13 +36,13 @@ from g1_mimic.robot.names import (
     NUM_JOINTS,
     WAIST_INDICES,
 )
-from g1_mimic.rotations import quat_apply_inverse, quat_error
+from g1_mimic.rotations import down_in_body, quat_error
 
 if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
     from g1_mimic.robot.profile import RobotProfile
 
-_DOWN = np.array([0.0, 0.0, -1.0])
+_WAIST = np.array(WAIST_INDICES)
 _NEAR = 0.7
 """Fraction of a limit from which on diagnostics warn."""
 _RECENT, _NEARLY_ALL = 500, 0.95
@@ -87,6 +88,7 @@ class PolicyController:
         inference: runs the policy; None: at once, in `step`.
 
     Attributes:
+        needs_odometry: an observation term needs the pelvis' position or linear velocity.
         mode_state: mode and latched fault.
         tick: what the policy did in the last `step`; None where it had no turn.
         hits: which limits the last command ran into; None in damping.
@@ -114,6 +116,8 @@ class PolicyController:
         self.supervisor = StateSupervisor(profile, settings)
         self.configure(settings)
         check_default_pose(meta, profile)
+        observed = {f for n in meta.observation_names for f in OBSERVATION_TERMS[n].requires}
+        self.needs_odometry = bool(observed & {"anchor_pos_w", "base_lin_vel"})
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
@@ -130,7 +134,8 @@ class PolicyController:
         self.hits: LimitHits | None = None
         self.tilted = False
         self.missed_ticks = self.missed_inferences = self._overdue = 0
-        self._limit_hits = dict.fromkeys(LimitHits._fields, 0)
+        self._limit_hits = np.zeros(len(LimitHits._fields), int)
+        """Commands that ran into each limit."""
         self._recent_hits: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._missed_at: int | None = None
         """Stamp at which a policy period was last missed, ns."""
@@ -144,12 +149,6 @@ class PolicyController:
     def mode(self) -> Mode:
         """The present mode."""
         return self.mode_state.mode
-
-    @property
-    def needs_odometry(self) -> bool:
-        """True if an observation term needs the pelvis' position or linear velocity."""
-        fields = {f for n in self._meta.observation_names for f in OBSERVATION_TERMS[n].requires}
-        return bool(fields & {"anchor_pos_w", "base_lin_vel"})
 
     @property
     def anchor_body(self) -> str:
@@ -281,7 +280,8 @@ class PolicyController:
 
     def limit_figures(self) -> dict[str, object]:
         """Return how many commands ran into which limit."""
-        return {f"{name}_limit_hits": count for name, count in self._limit_hits.items()}
+        counts = zip(LimitHits._fields, self._limit_hits.tolist(), strict=True)
+        return {f"{name}_limit_hits": count for name, count in counts}
 
     def limit_warning(self) -> str:
         """Return which joints a limit held nearly all of the last second, or an empty string."""
@@ -358,9 +358,9 @@ class PolicyController:
             desired, self._slewed, state.joint_pos, state.joint_vel, dt, self._limits
         )
         self._slewed, self.hits = limited.slewed, limited.hits
-        for name, joints in limited.hits._asdict().items():
-            self._limit_hits[name] += bool(joints.any())
-        self._recent_hits.append(np.array(limited.hits))
+        hits = np.array(limited.hits)
+        self._limit_hits += hits.any(axis=1)
+        self._recent_hits.append(hits)
         gains = self._limits
         return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
 
@@ -458,7 +458,7 @@ class PolicyController:
         if self._meta.anchor_body_name == BODY_NAMES[0]:
             return state.base_pos, state.base_quat
         origin = np.zeros(3) if state.base_pos is None else state.base_pos
-        pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[list(WAIST_INDICES)])
+        pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[_WAIST])
         return (None if state.base_pos is None else pos), quat
 
     def _base_lin_vel(self, state: RobotState) -> np.ndarray | None:
@@ -470,9 +470,8 @@ class PolicyController:
         return velocity
 
     def _check_tilt(self, anchor_quat: np.ndarray, reference: ReferenceFrame) -> None:
-        down = quat_apply_inverse(anchor_quat, _DOWN)
-        wanted = quat_apply_inverse(reference.anchor_quat, _DOWN)
-        self.tilt = float(np.arccos(np.clip(down @ wanted, -1.0, 1.0)))
+        cosine = float(down_in_body(anchor_quat) @ down_in_body(reference.anchor_quat))
+        self.tilt = math.acos(min(max(cosine, -1.0), 1.0))
         if self.tilt > self._settings.tilt_limit:
             raise TiltError(
                 f"the torso is tilted by {self.tilt:.2f} rad from the reference "

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from g1_mimic.rotations import array_module, quat_apply, quat_conjugate, quat_multiply, stack_last
+from g1_mimic.rotations import (
+    array_module,
+    components,
+    quat_apply,
+    quat_conjugate,
+    quat_multiply,
+    stack_last,
+)
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -35,11 +42,11 @@ def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Arr
     """
     module = array_module(waist)
     half = 0.5 * waist
-    cosine, sine = module.cos(half), module.sin(half)
-    zero = waist[..., 0] * 0.0
-    yaw = stack_last([cosine[..., 0], zero, zero, sine[..., 0]])
-    roll = stack_last([cosine[..., 1], sine[..., 1], zero, zero])
-    pitch = stack_last([cosine[..., 2], zero, sine[..., 2], zero])
+    cosine, sine = components(module.cos(half)), components(module.sin(half))
+    zero = cosine[0] * 0.0
+    yaw = stack_last([cosine[0], zero, zero, sine[0]])
+    roll = stack_last([cosine[1], sine[1], zero, zero])
+    pitch = stack_last([cosine[2], zero, sine[2], zero])
     quat = quat_multiply(pelvis_quat, yaw)
     offset = stack_last([zero + value for value in WAIST_ROLL_OFFSET])
     position = pelvis_pos + quat_apply(quat, offset)
