@@ -162,6 +162,29 @@ def test_errors_become_magnitudes(kind: Any, dtype: torch.dtype) -> None:
         assert bad is not None and bad.nonzero().tolist() == [[position]]
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+def test_learning_at_once_is_measuring_and_setting(alpha: float) -> None:
+    """The same leaves to the bit, duplicates included; empty slots stay so; one bad entry: none."""
+    rng = np.random.default_rng(0)
+    indices = torch.from_numpy(rng.integers(0, 900, 700))
+    errors = torch.from_numpy((10.0 ** rng.uniform(-40, 38, 700)).astype(np.float32))
+    fast, plain = CompiledPriorityTree(1000, CPU), PriorityTree(1000, CPU)
+    for tree in (fast, plain):
+        tree.fill(0, 800, 1.0)
+    assert fast.learn(indices, errors, 900, 1e-6, alpha)
+    assert not plain.learn(indices, errors, 900, 1e-6, alpha)
+    stored = indices < 800
+    new = plain.measure(indices, errors, 900, 1e-6)[0].pow(alpha).float()
+    plain.set(indices[stored], new[stored])
+    assert torch.equal(fast.leaves, plain.leaves)
+    assert torch.equal(fast.highest, plain.highest)
+    for position, error, index in ((3, np.nan, 3), (5, np.inf, 5), (0, 1.0, 900), (2, 1.0, -1)):
+        errors_, indices_ = errors.clone(), indices.clone()
+        errors_[position], indices_[position] = error, index
+        assert not fast.learn(indices_, 2.0 * errors_, 900, 1e-6, alpha)
+        assert torch.equal(fast.leaves, plain.leaves)
+
+
 def test_priorities_are_a_small_part_of_the_memory(kind: Any) -> None:
     """Priorities and sums take less than 0.5 % of what a G1 transition (1401 bytes) takes."""
     assert kind(100_000, CPU).nbytes() < 0.005 * 1401 * 100_000

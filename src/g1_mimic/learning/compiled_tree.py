@@ -49,15 +49,15 @@ class CompiledPriorityTree(PriorityTree):
         indices, values = indices.contiguous(), values.contiguous()
         kernels.put(*self._levels, self._touched, self._top, indices.numpy(), values.numpy())
 
-    def measure(
-        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float
-    ) -> tuple[Tensor, Tensor | None]:
-        magnitudes = np.empty(indices.numel(), np.float32)
-        if errors.dtype == torch.float32:
-            given = (indices.contiguous().numpy(), errors.contiguous().numpy())
-            if kernels.measure(*given, stored, epsilon, *RANGE, magnitudes):
-                return torch.from_numpy(magnitudes), None
-        return super().measure(indices, errors, stored, epsilon)
+    def learn(
+        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float, alpha: float
+    ) -> bool:
+        if errors.dtype != torch.float32:
+            return False
+        given = indices.contiguous().numpy(), errors.contiguous().numpy()
+        return kernels.learn(
+            *self._levels, self._touched, self._top, *given, stored, epsilon, *RANGE, alpha
+        )
 
     def find(self, jitter: Tensor, fallback: int) -> Tensor:
         found = np.empty(jitter.numel(), np.int64)

@@ -309,19 +309,17 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
             return
         if index.dtype.is_floating_point or index.dtype == torch.bool:
             raise G1MimicError(f"update_priorities: indices must be integers, got {index.dtype}")
-        index = index.long()
+        index = index if index.dtype == torch.long else index.long()
         stored = self._filled_rows * self._batch_size
+        if self._tree.learn(index, error, stored, self._epsilon, self._alpha):
+            return
         new, bad = self._tree.measure(index, error, stored, self._epsilon)
-        new.pow_(self._alpha)
-        if bad is not None:
-            self._check.report(bad, index, error)
-            index = index.masked_fill((index < 0) | (index >= stored), 0)
-        if bad is not None or self._head_hidden:
-            # Slots of a row that is being replaced have no priority, and get none.
-            old = self._tree.leaves.index_select(0, index)
-            keep = old <= 0.0 if bad is None else bad | (old <= 0.0)
-            new = torch.where(keep, old, new)
-        self._tree.set(index, new)
+        self._check.report(bad, index, error)
+        index = index.masked_fill((index < 0) | (index >= stored), 0)
+        # Slots of a row that is being replaced have no priority, and get none.
+        old = self._tree.leaves.index_select(0, index)
+        new = new.pow_(self._alpha).float()
+        self._tree.set(index, torch.where(bad | (old <= 0.0), old, new))
 
     def _one_axis(self, values: Any) -> Tensor:
         # Asked first: a call of torch's that changes nothing takes as long as one that does.

@@ -62,31 +62,11 @@ def fill(leaves: Any, lines: Any, blocks: Any, start: int, stop: int, value: flo
 
 
 @compiled
-def measure(
-    indices: Any, errors: Any, stored: int, epsilon: float, low: float, high: float, out: Any
-) -> bool:
-    """Write |error| + ε, kept in range; return whether all errors are finite and indices valid."""
-    good = True
-    for i in range(indices.size):
-        error = abs(np.float64(errors[i]))
-        good &= (indices[i] >= 0) & (indices[i] < stored) & (error < np.inf)
-        out[i] = min(max(error + epsilon, low), high)
-    return good
+def sum_touched(leaves: Any, lines: Any, blocks: Any, touched: Any, indices: Any) -> None:
+    """Re-sum what leaves ``indices`` are in.
 
-
-@compiled
-def put(
-    leaves: Any, lines: Any, blocks: Any, touched: Any, highest: Any, indices: Any, values: Any
-) -> None:
-    """Set leaves one after the other, so that the last of duplicates counts, then re-sum.
-
-    Three passes: a line that is read right after one of its leaves is written stalls the CPU.
+    In passes of its own: a line that is read right after a leaf of it is written stalls the CPU.
     """
-    top = highest[0]
-    for i in range(indices.size):
-        leaves[indices[i]] = values[i]
-        top = max(top, values[i])
-    highest[0] = top
     done = -1
     for i in range(indices.size):
         line = indices[i] >> 4
@@ -98,6 +78,46 @@ def put(
         if touched[block]:
             touched[block] = 0
             blocks[block] = sum_block(lines, block)
+
+
+@compiled
+def put(
+    leaves: Any, lines: Any, blocks: Any, touched: Any, highest: Any, indices: Any, values: Any
+) -> None:
+    """Set leaves one after the other, so that the last of duplicates counts, then re-sum."""
+    top = highest[0]
+    for i in range(indices.size):
+        leaves[indices[i]] = values[i]
+        top = max(top, values[i])
+    highest[0] = top
+    sum_touched(leaves, lines, blocks, touched, indices)
+
+
+@compiled
+def learn(
+    leaves: Any, lines: Any, blocks: Any, touched: Any, highest: Any, indices: Any, errors: Any,
+    stored: int, epsilon: float, low: float, high: float, alpha: float,
+) -> bool:  # fmt: skip
+    """Set positive leaves to (|error| + ε, kept in range)^α as `put` does, then re-sum.
+
+    Nothing is changed, and False returned, if an error is not finite or an index not stored.
+    """
+    good = True
+    for i in range(indices.size):
+        good &= (indices[i] >= 0) & (indices[i] < stored) & (abs(errors[i]) < np.inf)
+    if not good:
+        return False
+    top = highest[0]
+    for i in range(indices.size):
+        if leaves[indices[i]] > 0.0:
+            magnitude = min(max(abs(np.float64(errors[i])) + epsilon, low), high)
+            # float64: rounded after, a power is the same from any library.
+            value = np.float32(magnitude**alpha)
+            leaves[indices[i]] = value
+            top = max(top, value)
+    highest[0] = top
+    sum_touched(leaves, lines, blocks, touched, indices)
+    return True
 
 
 @compiled
@@ -166,7 +186,8 @@ def _call_all() -> None:
     leaves, lines, blocks = np.zeros(LEAVES * LINES, np.float32), np.zeros(LINES), np.zeros(1)
     index, value = np.zeros(1, np.int64), np.zeros(1, np.float32)
     fill(leaves, lines, blocks, 0, 1, 1.0)
-    measure(index, value, 1, 1.0, 1.0, 1.0, value)
-    put(leaves, lines, blocks, np.zeros(1, np.uint8), value, index, value)
+    touched = np.zeros(1, np.uint8)
+    put(leaves, lines, blocks, touched, value, index, value)
+    learn(leaves, lines, blocks, touched, value, index, value, 1, 1.0, 1.0, 1.0, 1.0)
     find(leaves, lines, blocks, np.zeros(1), 0, index, np.zeros(1))
     divide(leaves, index, value)

@@ -75,17 +75,25 @@ class PriorityTree:
         sums = self._lines.index_select(0, lines).sum(1, dtype=torch.float64)
         self._sums.index_copy_(0, lines, sums)
 
+    def learn(
+        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float, alpha: float
+    ) -> bool:
+        """Set positive priorities of ``indices`` [n] to (|errors [n]| + ε)^α at once, if possible.
+
+        Return whether that was done; else nothing has changed. Possible it is only where errors
+        can be found bad without waiting for a device, and if none is (see `measure`).
+        """
+        return False
+
     def measure(
         self, indices: Tensor, errors: Tensor, stored: int, epsilon: float
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return |errors| + ε within `RANGE`, float32 [n], and which entries are bad [n].
+    ) -> tuple[Tensor, Tensor]:
+        """Return |errors| + ε within `RANGE`, float64 [n], and which entries are bad [n].
 
-        Bad are errors that are not finite and indices outside 0 … ``stored - 1``. None instead of
-        the latter means that there is none; only a device that need not be waited for says so.
+        Bad are errors that are not finite and indices outside 0 … ``stored - 1``.
         """
         bad = (indices < 0) | (indices >= stored) | ~torch.isfinite(errors)
-        # float64: half precision cannot even express the range.
-        return errors.double().abs().add_(epsilon).clamp_(*RANGE).float(), bad
+        return errors.double().abs().add_(epsilon).clamp_(*RANGE), bad
 
     def sample(self, n: int, generator: torch.Generator, fallback: int) -> Tensor:
         """Draw ``n`` indices with probability leaf / total each, stratified and ascending.
