@@ -68,7 +68,7 @@ POLICIES = {
     "walk": Recipe("walk", 250_000, 300_000),
     "walk_slow": Recipe("walk_slow", 200_000, 150_000),
     "turn": Recipe("turn", 200_000, 150_000),
-    "dance": Recipe("dance", 400_000, 800_000),
+    "dance": Recipe("dance", 400_000, 600_000),
     # The guide's 16 N·m at the knee carry neither squats nor wide sways.
     "stand_guide": Recipe("stand_still", 250_000, 0, "g1_guide"),
 }
