@@ -70,7 +70,7 @@ POLICIES = {
     "turn": Recipe("turn", 200_000, 150_000),
     "dance": Recipe("dance", 400_000, 600_000),
     # The guide's 16 N·m at the knee carry neither squats nor wide sways.
-    "stand_guide": Recipe("stand_still", 250_000, 0, "g1_guide"),
+    "stand_guide": Recipe("stand_still", 500_000, 0, "g1_guide"),
 }
 
 
