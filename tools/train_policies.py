@@ -63,7 +63,7 @@ class Recipe:
 POLICIES = {
     "stand": Recipe("stand", 150_000, 250_000),
     "squat": Recipe("squat", 100_000, 100_000),
-    "wave": Recipe("wave", 100_000, 100_000),
+    "wave": Recipe("wave", 100_000, 0),
     "march": Recipe("march", 200_000, 150_000),
     "walk": Recipe("walk", 250_000, 300_000),
     "walk_slow": Recipe("walk_slow", 200_000, 150_000),
