@@ -80,6 +80,8 @@ def test_metrics_services_and_parameters(
     client.wait_for(lambda: client.histograms, "priority histogram")
     assert sum(client.histograms[-1].data) == pytest.approx(1.0, abs=1e-5)
     client.wait_for(lambda: "training" in client.status, "diagnostics")
+    topics = {name for name, _ in client.node.get_topic_names_and_types()}
+    assert {"/train/eval/survival", "/train/eval/score"} <= topics, "before any evaluation"
 
     saved = client.trigger("/trainer/save_checkpoint")
     assert saved.success and Path(saved.message).is_file()

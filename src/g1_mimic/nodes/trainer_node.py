@@ -19,6 +19,9 @@ from g1_mimic.learning.session import open_trainer
 from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics, switch_service, trigger_service
 from g1_mimic.nodes.parameters import Parameters
 
+_AWAITED = ("return", "eval/survival", "eval/score")
+"""Metrics that come late but are topics from the start: rqt leaves out what it does not find."""
+
 
 class TrainerNode(Node):
     """Runs the training loop in a thread; the executor serves topics, services and parameters.
@@ -35,6 +38,8 @@ class TrainerNode(Node):
         self._settings = Parameters(self, TrainConfig, self._apply)
         self.trainer = open_trainer(self._settings.settings)
         self._metric_publishers: dict[str, Publisher[Float64]] = {}
+        for name in _AWAITED:
+            self._metric_publisher(name)
         self._phases = self.create_publisher(Float32MultiArray, "train/phase_probabilities", 10)
         self._histogram = self.create_publisher(Float32MultiArray, "train/priority_histogram", 10)
         self._progress: Progress | None = None
@@ -73,14 +78,17 @@ class TrainerNode(Node):
 
     # -- out ------------------------------------------------------------------------------------
 
+    def _metric_publisher(self, name: str) -> Publisher[Float64]:
+        topic = f"train/{name.removeprefix('train/')}"
+        publisher = self._metric_publishers.get(topic)
+        if publisher is None:
+            publisher = self.create_publisher(Float64, topic, 10)
+            self._metric_publishers[topic] = publisher
+        return publisher
+
     def _publish(self, step: int, metrics: dict[str, float]) -> None:
         for name, value in {**metrics, "env_steps": float(step)}.items():
-            topic = f"train/{name.removeprefix('train/')}"
-            publisher = self._metric_publishers.get(topic)
-            if publisher is None:
-                publisher = self.create_publisher(Float64, topic, 10)
-                self._metric_publishers[topic] = publisher
-            publisher.publish(Float64(data=value))
+            self._metric_publisher(name).publish(Float64(data=value))
         probabilities = self.trainer.env.phase.probabilities()
         self._phases.publish(Float32MultiArray(data=array("f", probabilities)))
         shares = self.trainer.priority_histogram
