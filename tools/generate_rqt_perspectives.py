@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from PyQt5.QtCore import QByteArray, Qt
-from PyQt5.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
+from PyQt5.QtWidgets import QApplication, QDockWidget, QMainWindow, QSplitter, QWidget
 
 from g1_mimic.files import atomic_write_text
 
@@ -50,9 +50,21 @@ class Panel:
         return f"{self.identity}__{self.widget}"
 
 
-def plot(number: int, *topics: str) -> Panel:
-    """Return a plot of some fields of topics; a single one is kept as a string."""
-    settings = {"autoscroll": True, "topics": topics[0] if len(topics) == 1 else list(topics)}
+def plot(number: int, *topics: str, seconds: float, top: float) -> Panel:
+    """Return a plot of some fields of topics; a single one is kept as a string.
+
+    Args:
+        number: of the instance.
+        topics: what it shows.
+        seconds: how much of the past it shows.
+        top: of the y axis to begin with; it grows with what is shown.
+    """
+    settings = {
+        "autoscroll": True,
+        "topics": topics[0] if len(topics) == 1 else list(topics),
+        "x_limits": [0.0, seconds],
+        "y_limits": [0.0, top],
+    }
     return Panel("rqt_plot/Plot", "DataPlotWidget", number, settings)
 
 
@@ -73,32 +85,53 @@ def services(name: str) -> Panel:
     return Panel("rqt_service_caller/ServiceCaller", "ServiceCallerWidget", settings=settings)
 
 
-RECONFIGURE = Panel("rqt_reconfigure/Param", "_plugincontainer_top_widget")
-CONSOLE = Panel("rqt_console/Console", "ConsoleWidget")
-MONITOR = Panel("rqt_robot_monitor/RobotMonitor", "Robot Monitor")
-GRAPH = Panel("rqt_graph/RosGraph", "RosGraphUi")
+def reconfigure(*nodes: str) -> Panel:
+    """Return the parameters of some nodes; a node that does not run is left out."""
+    settings: dict[str, object] = {"selected_nodes": list(nodes)}
+    return Panel("rqt_reconfigure/Param", "_plugincontainer_top_widget", settings=settings)
 
-PERSPECTIVES = {
-    # Columns of rows of panels; panels of one row are tabs.
-    "train": [
-        [
-            [plot(1, "/train/return/data")],
-            [plot(2, "/train/eval/survival/data", "/train/eval/score/data")],
+
+def console() -> Panel:
+    """Return the log with its filters folded away, which would take most of the room."""
+    splitter = QSplitter(Qt.Vertical)
+    for _ in range(2):
+        splitter.addWidget(QWidget())
+    splitter.setSizes([1, 0])
+    settings: dict[str, object] = {"table_splitter": splitter.saveState()}
+    return Panel("rqt_console/Console", "ConsoleWidget", settings=settings)
+
+
+GRAPH = Panel(
+    "rqt_graph/RosGraph", "RosGraphUi", settings={"graph_type_combo_box_index": 1}
+)  # nodes and the topics between them
+
+
+def perspectives() -> dict[str, list[list[list[Panel]]]]:
+    """Return what is open: columns of rows of panels; panels of one row are tabs.
+
+    The panels' least sizes add up to a window for which a screen of 1366 x 768 has room. The robot
+    monitor is not among them: it takes rqt's node for itself (rclpy.spin_once in a timer), and then
+    all other panels get one message per second.
+    """
+    return {
+        "train": [
+            [
+                [plot(1, "/train/return/data", seconds=300.0, top=1.0)],
+                [plot(2, "/train/eval/survival/data", "/train/eval/score/data",
+                      seconds=300.0, top=1.0)],
+                [console(), services("/trainer/save_checkpoint")],
+            ],
+            [[reconfigure("/trainer")]],
         ],
-        [[RECONFIGURE], [services("/trainer/save_checkpoint"), CONSOLE]],
-    ],
-    "deploy": [
-        [
-            [plot(1, "/policy/tracking_error/joint_pos/data")],
-            [plot(2, "/policy/inference_ms/data")],
+        "deploy": [
+            [
+                [plot(1, "/policy/tracking_error/joint_pos/data", seconds=30.0, top=0.1)],
+                [plot(2, "/policy/inference_ms/data", seconds=30.0, top=0.5)],
+                [console(), services("/policy/stop"), publishers(e_stop="std_msgs/msg/Empty")],
+            ],
+            [[GRAPH], [reconfigure("/policy", "/mujoco_sim")]],
         ],
-        [
-            [MONITOR, GRAPH],
-            [RECONFIGURE, publishers(e_stop="std_msgs/msg/Empty")],
-            [services("/policy/stop"), CONSOLE],
-        ],
-    ],
-}
+    }  # fmt: skip
 
 
 def _dock(window: QMainWindow, panel: Panel) -> QDockWidget:
@@ -106,6 +139,16 @@ def _dock(window: QMainWindow, panel: Panel) -> QDockWidget:
     dock.setObjectName(panel.dock)
     dock.setWidget(QWidget())
     return dock
+
+
+def _for_any_screen(geometry: QByteArray) -> QByteArray:
+    """Return the geometry without the width of the screen on which the window was.
+
+    Qt ignores a geometry from a screen that is a quarter wider or narrower than its own, and Qt's
+    offscreen one has 800 pixels. Zero is "not known", as in the files of Qt's older versions.
+    """
+    # Magic number, version, two rectangles, the screen's number, two flags; then the width.
+    return geometry.replace(4 + 4 + 2 * 16 + 4 + 2, 4, bytes(4))
 
 
 def layout(columns: list[list[list[Panel]]]) -> tuple[QByteArray, QByteArray]:
@@ -128,9 +171,12 @@ def layout(columns: list[list[list[Panel]]]) -> tuple[QByteArray, QByteArray]:
         first.raise_()
     tops = [column[0][0] for column in docks]
     window.resizeDocks(tops, [_SIZE[0] // len(tops)] * len(tops), Qt.Horizontal)
+    for column in docks:
+        rows = [row[0] for row in column]
+        window.resizeDocks(rows, [_SIZE[1] // len(rows)] * len(rows), Qt.Vertical)
     window.show()
     QApplication.processEvents()
-    return window.saveGeometry(), window.saveState()
+    return _for_any_screen(window.saveGeometry()), window.saveState()
 
 
 def _value(value: object) -> dict[str, str]:
@@ -178,7 +224,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]) if arguments else default
     folder.mkdir(parents=True, exist_ok=True)
     application = QApplication([])
-    for name, columns in PERSPECTIVES.items():
+    for name, columns in perspectives().items():
         text = json.dumps(perspective(columns), indent=2) + "\n"
         atomic_write_text(folder / f"{name}.perspective", text)
     del application
