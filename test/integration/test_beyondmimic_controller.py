@@ -13,10 +13,11 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shipped import POLICIES, largest_error
 
-from g1_mimic.files import share_dir
 from g1_mimic.nodes.sim_core import start_on_floor
 from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy.readers import TORQUE_OUTPUT
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
@@ -26,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import motion_tracking_controller as theirs
 
 PROFILE = load_profile("g1_29dof")
-POLICIES = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
 # What BeyondMimic's exporter writes.
 KEYS = {"run_path", "joint_names", "joint_stiffness", "joint_damping", "default_joint_pos"}
 KEYS |= {"command_names", "observation_names", "observation_history_lengths", "action_scale"}
@@ -57,7 +57,9 @@ def test_it_reads_our_metadata(written: Path) -> None:
     """All its keys are there, in its encoding, and to the last bit."""
     file, contract = onnx.load(written), OnnxPolicy.load(written).metadata
     assert {prop.key for prop in file.metadata_props} >= KEYS
-    assert [value.name for value in file.graph.output] == OUTPUTS
+    outputs = [value.name for value in file.graph.output]
+    # It asks for them by name: one more does no harm.
+    assert outputs[: len(OUTPUTS)] == OUTPUTS and outputs[len(OUTPUTS) :] in ([], [TORQUE_OUTPUT])
     policy = theirs.MotionOnnxPolicy(written)
     assert tuple(policy.joint_names) == contract.joint_names
     assert tuple(policy.body_names) == contract.body_names
@@ -83,11 +85,13 @@ def test_any_number_is_written_without_an_exponent(
 
 def test_it_keeps_the_robot_up_with_our_policy(written: Path) -> None:
     """Its loop around our file, tracks the clip."""
-    model = build_model(PROFILE, timestep=0.002, feet="capsules")
-    data, policy = mujoco.MjData(model), OnnxPolicy.load(written)
+    policy = OnnxPolicy.load(written)
+    profile = load_profile(policy.metadata.robot_profile)
+    model = build_model(profile, timestep=0.002, feet="capsules")
+    data = mujoco.MjData(model)
     frame = policy.reference(0)
     data.qpos[:] = start_on_floor(
-        PROFILE, frame.joint_pos, ANCHOR_BODY_NAME, frame.anchor_pos, frame.anchor_quat
+        profile, frame.joint_pos, ANCHOR_BODY_NAME, frame.anchor_pos, frame.anchor_quat
     )
     mujoco.mj_forward(model, data)
     controller = theirs.MotionTrackingController(written, model)
@@ -99,7 +103,7 @@ def test_it_keeps_the_robot_up_with_our_policy(written: Path) -> None:
         mujoco.mj_step(model, data, nstep=10)
         errors.append(np.abs(data.qpos[7:] - policy.reference(step + 1).joint_pos).mean())
         assert data.body(ANCHOR_BODY_NAME).xpos[2] > 0.5, f"down after {step / 50.0} s"
-    assert np.mean(errors) < 0.15
+    assert np.mean(errors) < largest_error(written.stem)
 
 
 def test_it_refuses_terms_that_only_we_have(balancing_policy: Path) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shipped import POLICIES, largest_error
 
-from g1_mimic.files import share_dir
 from g1_mimic.learning.rollout import evaluate_policy
 from g1_mimic.motion.formats import load_motion
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import load_profile
-
-POLICIES = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
-
-CLOSE = {"dance": 0.25}
-"""rad: joint errors of those that do not keep to their clip as closely as the others."""
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
@@ -23,7 +18,7 @@ def test_it_stays_up(path: Path) -> None:
     """No fall in 16 ten-second episodes from all over its clip, which it keeps to."""
     result = evaluate_policy(path, episodes=16, seconds=10.0, seed=11)
     assert result.success_rate == 1.0
-    assert result.joint_error_rad < CLOSE.get(path.stem, 0.15)
+    assert result.joint_error_rad < largest_error(path.stem)
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
