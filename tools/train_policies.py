@@ -46,14 +46,11 @@ class Recipe:
     """Environment steps on the nominal robot."""
     robust_steps: int
     """Environment steps after that, with the mild preset."""
-    robot: str = "g1_29dof"
 
     def commands(self, run: str) -> list[list[str]]:
         """Return the commands, each as a list of words."""
         first = ["g1-mimic", "train", "--motion", self.motion, "--run-dir", run]
         first += ["--total-env-steps", str(self.steps)]
-        if self.robot != "g1_29dof":
-            first += ["--robot", self.robot]
         second = ["g1-mimic", "train", "--resume", "--run-dir", run, "--total-env-steps"]
         second += [str(self.steps + self.robust_steps)]
         second += ["--set", "env.randomisation.preset=mild"]
@@ -69,8 +66,6 @@ POLICIES = {
     "walk_slow": Recipe("walk_slow", 200_000, 150_000),
     "turn": Recipe("turn", 200_000, 150_000),
     "dance": Recipe("dance", 400_000, 600_000),
-    # The guide's 16 N·m at the knee carry neither squats nor wide sways.
-    "stand_guide": Recipe("stand_still", 500_000, 0, "g1_guide"),
 }
 
 
