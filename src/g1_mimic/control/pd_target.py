@@ -93,6 +93,11 @@ ActionBase = Literal["default", "reference", "reference_lead", "feedforward"]
 ACTION_BASES: tuple[str, ...] = get_args(ActionBase)
 
 
+def needs_torque(kind: str) -> bool:
+    """Whether the action base ``kind`` asks for the torques of the reference."""
+    return kind == "feedforward"
+
+
 def action_base(
     kind: str,
     joint_pos: np.ndarray,

@@ -9,7 +9,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
-from g1_mimic.motion.dynamics import with_torque
+from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.motion.validate import foot_heights
@@ -27,8 +27,7 @@ def clip_action_base(clip: MotionClip, profile: RobotProfile, kind: str) -> np.n
     ``kind`` is `EnvConfig.action_base`. Training adds it in the environment, an exported policy
     carries it as a constant.
     """
-    if kind == "feedforward":
-        clip = with_torque(clip, profile)
+    clip = with_base_torque(clip, profile, kind)
     return action_base(
         kind,
         clip.joint_pos,
@@ -102,8 +101,7 @@ def _arrays(clip: MotionClip, profile: RobotProfile, config: EnvConfig) -> dict[
         )
     if clip.num_frames < 3:
         raise G1MimicError(f"motion '{clip.name}' has fewer than 3 frames")
-    if config.action_base == "feedforward":
-        clip = with_torque(clip, profile)
+    clip = with_base_torque(clip, profile, config.action_base)
     if clip.looped:
         clip = clip.unrolled(clip.num_frames + config.max_steps)
     bodies = [clip.body_index(name) for name in TRACKED_BODY_NAMES]

@@ -10,7 +10,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.task import Task
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
-from g1_mimic.motion.dynamics import with_torque
+from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary, load_motions
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
@@ -49,9 +49,7 @@ def resolve(config: TrainConfig) -> Experiment:
 
 def _prepared(motions: MotionLibrary, profile: RobotProfile, config: EnvConfig) -> MotionLibrary:
     """Return the clips with what takes a while to compute and is asked for more than once."""
-    if config.action_base != "feedforward":
-        return motions
-    return motions.map(lambda clip: with_torque(clip, profile))
+    return motions.map(lambda clip: with_base_torque(clip, profile, config.action_base))
 
 
 def choose_device(name: str) -> torch.device:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import nnls
 
+from g1_mimic.control.pd_target import needs_torque
 from g1_mimic.motion.balance import (
     centre_of_pressure,
     floor_wrench,
@@ -95,6 +96,11 @@ def with_torque(clip: MotionClip, profile: RobotProfile) -> MotionClip:
     torque = joint_torques(clip, profile, smoothing=_SMOOTHING)
     limit = profile.torque_limit
     return replace(clip, joint_torque=np.clip(torque, -limit, limit))
+
+
+def with_base_torque(clip: MotionClip, profile: RobotProfile, kind: str) -> MotionClip:
+    """Return the clip with its torques if actions that are added to ``kind`` ask for them."""
+    return with_torque(clip, profile) if needs_torque(kind) else clip
 
 
 def joint_torques(clip: MotionClip, profile: RobotProfile, smoothing: float = 0.0) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from g1_mimic.control import pd_target
 from g1_mimic.control.pd_target import action_base
 from g1_mimic.policy.contract import PolicyContract
 
@@ -42,7 +43,7 @@ def action_offset(
 
 def needs_torque(contract: PolicyContract) -> bool:
     """Whether the file of this policy tells, and a clip from outside must tell, its torques."""
-    return contract.action_base == "feedforward"
+    return pd_target.needs_torque(contract.action_base)
 
 
 def rest_actions(

@@ -20,7 +20,7 @@ from g1_mimic.envs.observations import observation_size, term_slices
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.dynamics import with_torque
+from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.action_base import action_offset, needs_torque, previous_offset
@@ -204,9 +204,9 @@ def export_tracking_policy(
         velocity_limit=tuple(profile.velocity_limit.tolist()),
         action_base=env_config.action_base,
     )
-    library = MotionLibrary.of(motions)
-    if needs_torque(metadata):
-        library = library.map(lambda clip: with_torque(clip, profile))
+    library = MotionLibrary.of(motions).map(
+        lambda clip: with_base_torque(clip, profile, env_config.action_base)
+    )
     export_policy(path, actor, library, metadata)
 
 
