@@ -51,16 +51,19 @@ def components(array: Array) -> list[Any]:
 
 def quat_multiply(a: Array, b: Array) -> Array:
     """Return the product a ⊗ b: the rotation b followed by a, both in the world frame."""
-    aw, ax, ay, az = components(a)
-    bw, bx, by, bz = components(b)
-    return stack_last(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ]
-    )
+    return stack_last(multiply_components(components(a), components(b)))
+
+
+def multiply_components(a: list[Any], b: list[Any]) -> list[Any]:
+    """Return the `components` of the product of two quaternions given by theirs."""
+    aw, ax, ay, az = a
+    bw, bx, by, bz = b
+    return [
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    ]
 
 
 def quat_conjugate(q: Array) -> Array:

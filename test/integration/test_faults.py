@@ -265,14 +265,14 @@ def test_a_tilt_is_told_before_it_is_a_fault(policy: OnnxPolicy) -> None:
 def test_limits_that_hold_a_joint_for_long_are_told(policy: OnnxPolicy) -> None:
     """A torque limit at 5 % holds a robot away from its target: told after a second of it."""
     control = tracking(policy, torque_limit_scale=0.05, encoder_tolerance=10.0)
-    assert control.limit_warning() == ""
+    assert control.limit_log.warning() == ""
     away = PROFILE.default_position + 0.4
     for i in range(600):
         stamp = 200_000_000 + i * STATE_PERIOD_NS
         control.step(made_up(stamp, joint_pos=away + 1e-9 * (stamp % 7)))
     assert control.mode is Mode.TRACK, control.mode_state.fault
-    assert re.search(r"torque of \w+_joint and \d+ more", control.limit_warning())
-    assert control.limit_figures()["torque_limit_hits"] >= 500
+    assert re.search(r"torque of \w+_joint and \d+ more", control.limit_log.warning())
+    assert control.limit_log.totals()["torque"] >= 500
 
 
 class Gate:

@@ -17,9 +17,10 @@ from g1_mimic.control.state import JointCommand, RobotState
 from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget, Simulator, start_on_floor
-from g1_mimic.policy.controller import PolicyController, Tick
+from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.safety import ControllerSettings
+from g1_mimic.policy.tick import Tick
 from g1_mimic.policy.tracking_report import TrackingReport
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES
 from g1_mimic.robot.profile import load_profile

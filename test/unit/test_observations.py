@@ -104,6 +104,20 @@ def test_numpy_and_torch_give_the_same(inputs: ObservationInputs) -> None:
     )
 
 
+def test_one_robot_needs_no_batch(inputs: ObservationInputs) -> None:
+    """Its arrays without the first axis give its row of the batch's observation."""
+    names = list(OBSERVATION_TERMS)
+    batch = build_observation(names, inputs)
+    whole = {"default_joint_pos"}
+    for i, row in enumerate(batch):
+        single = {
+            f.name: getattr(inputs, f.name) if f.name in whole else getattr(inputs, f.name)[i]
+            for f in fields(inputs)
+        }
+        one = build_observation(names, ObservationInputs(**single))
+        np.testing.assert_allclose(one, row, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [(["smell"], "unknown observation term 'smell'"), (["actions", "actions"], "listed twice")],

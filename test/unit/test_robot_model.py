@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.robot.kinematics import torso_pose
+from g1_mimic.robot.kinematics import torso_pose, torso_quat
 from g1_mimic.robot.model import (
     build_model,
     contact_count_slice,
@@ -415,6 +415,11 @@ def test_torso_pose_equals_mujocos(hardware: RobotProfile) -> None:
     torch_pos, torch_quat = torso_pose(batch[:, :3], batch[:, 3:7], batch[:, 19:22])
     np.testing.assert_allclose(torch_pos.numpy(), pos, atol=1e-12)
     np.testing.assert_allclose(torch_quat.numpy(), quat, atol=1e-12)
+    for i, pose in enumerate(poses):  # a single robot, which is reckoned with in plain numbers
+        one_pos, one_quat = torso_pose(pose[:3], pose[3:7], pose[19:22])
+        np.testing.assert_allclose(one_pos, pos[i], atol=1e-12)
+        np.testing.assert_array_equal(one_quat, torso_quat(pose[3:7], pose[19:22]))
+        np.testing.assert_allclose(one_quat, quat[i], atol=1e-12)
 
 
 # Errors

@@ -95,12 +95,13 @@ class StateSupervisor:
         frozen = self._frozen(state, last)
         residual = self._encoder_error(state, last)
         speed = np.abs(state.joint_vel) / self._no_load_speed
-        self.peak_speed = max(self.peak_speed, float(speed.max()))
+        fastest, contradiction = float(speed.max()), float(residual.max())
+        self.peak_speed = max(self.peak_speed, fastest)
         if not moving:
             self._forget_motion()  # a limp robot may be put anywhere
             return
-        self.peak_encoder_error = max(self.peak_encoder_error, float(residual.max()))
-        if (speed > self.limits.joint_speed_limit).any():
+        self.peak_encoder_error = max(self.peak_encoder_error, contradiction)
+        if fastest > self.limits.joint_speed_limit:
             joint = int(speed.argmax())
             raise G1MimicError(
                 f"{JOINT_NAMES[joint]} turns at {state.joint_vel[joint]:.1f} rad/s "
@@ -110,7 +111,7 @@ class StateSupervisor:
             raise G1MimicError(
                 f"{frozen} is frozen: the same to the last digit for {self.limits.frozen_time:g} s"
             )
-        if (residual > self.limits.encoder_tolerance).any():
+        if contradiction > self.limits.encoder_tolerance:
             joint = int(residual.argmax())
             raise G1MimicError(
                 f"angle and speed of {JOINT_NAMES[joint]} contradict each other by "
@@ -145,19 +146,21 @@ class StateSupervisor:
 
         A sensor is never silent to the last digit; a message that is repeated with new stamps is.
         """
+        moved_at = self._moved_at
         if last is not None:
-            same = {
-                "joint_states": _equal(state.joint_pos, last.joint_pos)
-                and _equal(state.joint_vel, last.joint_vel),
-                "imu": _equal(state.base_quat, last.base_quat)
-                and _equal(state.base_ang_vel, last.base_ang_vel),
-            }
-            for topic, repeated in same.items():
-                if not repeated:
-                    self._moved_at[topic] = state.stamp
+            if not (
+                _equal(state.joint_pos, last.joint_pos) and _equal(state.joint_vel, last.joint_vel)
+            ):
+                moved_at["joint_states"] = state.stamp
+            if not (
+                _equal(state.base_quat, last.base_quat)
+                and _equal(state.base_ang_vel, last.base_ang_vel)
+            ):
+                moved_at["imu"] = state.stamp
         limit = self.limits.frozen_time * 1e9
-        silent = [t for t, moved_at in self._moved_at.items() if state.stamp - moved_at >= limit]
-        return " and ".join(silent)
+        if state.stamp - min(moved_at.values()) < limit:
+            return ""
+        return " and ".join(t for t, moved in moved_at.items() if state.stamp - moved >= limit)
 
     def _encoder_error(self, state: RobotState, last: RobotState | None) -> np.ndarray:
         """Return by how much each joint's motion in the window differs from its speed's integral.
@@ -178,24 +181,21 @@ class StateSupervisor:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """As ``np.array_equal`` for equal shapes, in half its time."""
-    return bool((a == b).all())
+    """As ``np.array_equal`` for equal shapes; a difference shows in the first number already."""
+    return a.item(0) == b.item(0) and bool((a == b).all())
+
+
+_MEASURED = ("joint_pos", "joint_vel", "base_quat", "base_ang_vel", "base_pos", "base_lin_vel")
 
 
 def _check_finite(state: RobotState) -> None:
-    values = {
-        "joint_pos": state.joint_pos,
-        "joint_vel": state.joint_vel,
-        "base_quat": state.base_quat,
-        "base_ang_vel": state.base_ang_vel,
-        "base_pos": state.base_pos,
-        "base_lin_vel": state.base_lin_vel,
-    }
+    values = [value for name in _MEASURED if (value := getattr(state, name)) is not None]
+    # Finite only if all are; a square may also overflow, so that each is looked at then.
     with np.errstate(over="ignore", invalid="ignore"):
-        # Finite only if all are; a sum may also overflow, so that each is looked at then.
-        total = sum(float(np.add.reduce(v)) for v in values.values() if v is not None)
+        total = sum(float(value.dot(value)) for value in values)
     if not math.isfinite(total):
-        for name, value in values.items():
+        for name in _MEASURED:
+            value = getattr(state, name)
             if value is not None and not np.isfinite(value).all():
                 raise NonFiniteError(f"the measured {name} is not finite")
     norm = math.hypot(*state.base_quat.tolist())

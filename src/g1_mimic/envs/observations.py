@@ -8,7 +8,8 @@ Every term maps a batch of robots to an array [N, size]; numpy and torch both wo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -184,18 +185,21 @@ def observation_mirror(names: Sequence[str]) -> Mirror:
     return joined(*(OBSERVATION_TERMS[name].mirror for name in term_slices(names)))
 
 
+@lru_cache(maxsize=64)
+def _terms(names: tuple[str, ...]) -> tuple[tuple[str, ObservationTerm], ...]:
+    """Return the terms of a list that `term_slices` has checked."""
+    return tuple((name, OBSERVATION_TERMS[name]) for name in term_slices(names))
+
+
 def build_observation(names: Sequence[str], inputs: ObservationInputs) -> Array:
-    """Return the observation [N, observation_size(names)].
+    """Return the observation [N, observation_size(names)]; of one robot without an axis N, too.
 
     Raises:
         G1MimicError: if a term is unknown or needs an input that is None.
     """
-    term_slices(names)
-    given = {field.name for field in fields(inputs) if getattr(inputs, field.name) is not None}
     parts = []
-    for name in names:
-        term = OBSERVATION_TERMS[name]
-        if missing := [field for field in term.requires if field not in given]:
+    for name, term in _terms(tuple(names)):
+        if missing := [field for field in term.requires if getattr(inputs, field) is None]:
             raise G1MimicError(f"observation term '{name}' needs {', '.join(missing)}")
         parts.append(term.function(inputs))
     return _concatenate(parts)

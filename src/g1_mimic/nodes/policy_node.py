@@ -51,6 +51,8 @@ _WATCH_PERIOD = 0.005
 """Wall period of the watchdog, s."""
 _GRAPH_PERIOD = 0.1
 """Wall period in which the other nodes are looked at, s."""
+_TOLD_LATENCIES = 500
+"""Newest answers (a second's) whose latency diagnostics tell; all of them would take 30 ms."""
 _PARTING_TIME = 0.5
 """Wall time for which a node that is told to go repeats the damping command, s."""
 
@@ -449,9 +451,9 @@ class PolicyNode(LifecycleNode):
         """Tell how much of what the policy wants the limits take away."""
         controller = self._controller
         if controller is None or controller.mode is Mode.DAMPING:
-            return OK, "nothing to limit", controller.limit_figures() if controller else {}
-        warning = controller.limit_warning()
-        return WARN if warning else OK, warning or "within limits", controller.limit_figures()
+            return OK, "nothing to limit", _limit_figures(controller) if controller else {}
+        warning = controller.limit_log.warning()
+        return WARN if warning else OK, warning or "within limits", _limit_figures(controller)
 
     def _timing_status(self) -> Reading:
         """Tell whether actions and commands come in time."""
@@ -459,7 +461,7 @@ class PolicyNode(LifecycleNode):
         if controller is None or report is None:
             return OK, "not running", {}
         figures = controller.timing_figures() | {
-            f"latency_{k}_ms": v for k, v in report.latency_ms().items()
+            f"latency_{k}_ms": v for k, v in report.latency_ms(_TOLD_LATENCIES).items()
         }
         warning = controller.timing_warning()
         return WARN if warning else OK, warning or "in time", figures
@@ -480,3 +482,8 @@ class PolicyNode(LifecycleNode):
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         atomic_write_text(self._settings.report, text)
+
+
+def _limit_figures(controller: PolicyController) -> dict[str, object]:
+    """Return how many commands ran into which limit."""
+    return {f"{name}_limit_hits": n for name, n in controller.limit_log.totals().items()}

@@ -26,7 +26,7 @@ from g1_mimic.nodes.messages import (
     set_stamp,
     set_vector3,
 )
-from g1_mimic.policy.controller import Tick
+from g1_mimic.policy.tick import Tick
 
 _REPEAT = 0.01
 """Period in which a parting command is repeated, s."""

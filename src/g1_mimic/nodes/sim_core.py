@@ -51,17 +51,22 @@ class MotorTarget:
 
     def problem(self) -> str:
         """Say why no motor may get this, or return an empty string."""
-        names = ("position", "stiffness", "damping", "velocity", "effort")
-        values = np.concatenate([getattr(self, name) for name in names])
-        if not (np.abs(values) <= _ABSURD).all():  # false for NaN too
-            for name in names:
-                value = getattr(self, name)
+        named = {
+            "position": self.position,
+            "stiffness": self.stiffness,
+            "damping": self.damping,
+            "velocity": self.velocity,
+            "effort": self.effort,
+        }
+        with np.errstate(over="ignore"):
+            squares = sum(float(value.dot(value)) for value in named.values())
+        if not squares <= _ABSURD**2:  # else each number is small; true for NaN
+            for name, value in named.items():
                 if not np.isfinite(value).all():
                     return f"{name} is not finite"
                 if np.abs(value).max() > _ABSURD:
                     return f"{name} is absurdly large"
-        count = len(self.position)
-        if values[count : 3 * count].min() < 0.0:
+        if self.stiffness.min() < 0.0 or self.damping.min() < 0.0:
             return "a gain is negative"
         return ""
 

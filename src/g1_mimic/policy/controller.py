@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from g1_mimic.control.limit_log import LimitLog
 from g1_mimic.control.modes import Mode, ModeState
 from g1_mimic.control.pd_target import (
     LimitHits,
@@ -24,19 +23,19 @@ from g1_mimic.envs.observations import (
 )
 from g1_mimic.errors import G1MimicError, in_one_line
 from g1_mimic.policy.alignment import ReferenceFrame
-from g1_mimic.policy.inference import InferenceRunner
+from g1_mimic.policy.inference import Inference, InferenceRunner
 from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.policy.player import MotionPlayer, clips_for
 from g1_mimic.policy.safety import ControllerSettings, check_default_pose, deployment_limits
-from g1_mimic.robot.kinematics import torso_pose
+from g1_mimic.policy.tick import Tick
+from g1_mimic.robot.kinematics import torso_pose, torso_quat
 from g1_mimic.robot.names import (
     ANCHOR_BODY_NAME,
     BODY_NAMES,
-    JOINT_NAMES,
     NUM_JOINTS,
     WAIST_INDICES,
 )
-from g1_mimic.rotations import down_in_body, quat_error
+from g1_mimic.rotations import cross, down_in_body, quat_error
 
 if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
@@ -45,32 +44,20 @@ if TYPE_CHECKING:
 _WAIST = np.array(WAIST_INDICES)
 _NEAR = 0.7
 """Fraction of a limit from which on diagnostics warn."""
-_RECENT, _NEARLY_ALL = 500, 0.95
-"""Commands that diagnostics look back on (a second's), and the limited share that they tell."""
 
 
 class TiltError(G1MimicError):
     """The robot has fallen, or is about to."""
 
 
-@dataclass(frozen=True)
-class Tick:
-    """One step of the policy: what it saw, wanted and missed."""
+class _Turn(NamedTuple):
+    """What the policy was asked at a control step."""
 
     step: int
+    state: RobotState
     reference: ReferenceFrame
-    action: np.ndarray
-    """[29] raw."""
-    joint_error: np.ndarray
-    """[29] measured minus reference, rad."""
-    anchor_error: np.ndarray | None
-    """[3] measured minus reference position of the anchor, m; None without odometry."""
-    anchor_angle: float
-    """Angle between the measured and the reference anchor, rad."""
+    anchor_pos: np.ndarray | None
     anchor_quat: np.ndarray
-    """[4] measured."""
-    inference_s: float
-    """Wall time of the network, s."""
 
 
 class PolicyController:
@@ -90,8 +77,8 @@ class PolicyController:
     Attributes:
         needs_odometry: an observation term needs the pelvis' position or linear velocity.
         mode_state: mode and latched fault.
-        tick: what the policy did in the last `step`; None where it had no turn.
         hits: which limits the last command ran into; None in damping.
+        limit_log: which limits commands ran into.
         tilted: the latched fault is a tilt: the robot fell.
         missed_ticks: policy periods that no state fell into.
         missed_inferences: policy periods at whose end the action was not there yet.
@@ -121,6 +108,7 @@ class PolicyController:
         self._damping = profile.damping
         self._default = np.asarray(meta.default_joint_pos, dtype=np.float64)
         self._scale = np.asarray(meta.action_scale, dtype=np.float64)
+        self._lin_vel_point = np.asarray(meta.base_lin_vel_point, dtype=np.float64)
         self._reference = MotionPlayer(policy, clips_for(policy, motion, profile))
         self._history = ObservationHistory(meta)
         self._period = round(1e9 / meta.control_rate_hz)
@@ -130,13 +118,13 @@ class PolicyController:
                 f"'{ANCHOR_BODY_NAME}' nor '{BODY_NAMES[0]}'"
             )
         self.mode_state = ModeState()
-        self.tick: Tick | None = None
+        self._tick: Tick | None = None
+        self._acted: tuple[_Turn, Inference] | None = None
+        """What the policy did in the last `step`, before somebody asks for its tick."""
         self.hits: LimitHits | None = None
+        self.limit_log = LimitLog()
         self.tilted = False
         self.missed_ticks = self.missed_inferences = self._overdue = 0
-        self._limit_hits = np.zeros(len(LimitHits._fields), int)
-        """Commands that ran into each limit."""
-        self._recent_hits: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._missed_at: int | None = None
         """Stamp at which a policy period was last missed, ns."""
         self.tilt = 0.0
@@ -149,6 +137,24 @@ class PolicyController:
     def mode(self) -> Mode:
         """The present mode."""
         return self.mode_state.mode
+
+    @property
+    def tick(self) -> Tick | None:
+        """What the policy did in the last `step`; None where it had no turn."""
+        if self._acted is not None:  # made on demand: the command is not to wait for it
+            (step, state, reference, anchor_pos, anchor_quat), inference = self._acted
+            self._tick = Tick(
+                step=step,
+                reference=reference,
+                action=self._action,
+                joint_error=state.joint_pos - reference.joint_pos,
+                anchor_error=None if anchor_pos is None else anchor_pos - reference.anchor_pos,
+                anchor_angle=float(quat_error(anchor_quat, reference.anchor_quat)),
+                anchor_quat=anchor_quat,
+                inference_s=inference.seconds,
+            )
+            self._acted = None
+        return self._tick
 
     @property
     def anchor_body(self) -> str:
@@ -222,7 +228,7 @@ class PolicyController:
 
     def _forget_states(self) -> None:
         self._last_state = self._missed_at = None
-        self._recent_hits.clear()
+        self.limit_log.forget()
         self.supervisor.begin()
 
     def stop(self) -> None:
@@ -278,23 +284,6 @@ class PolicyController:
             return f"the torso is tilted by {self.tilt:.2f} rad (fault at {limit:g})"
         return ""
 
-    def limit_figures(self) -> dict[str, object]:
-        """Return how many commands ran into which limit."""
-        counts = zip(LimitHits._fields, self._limit_hits.tolist(), strict=True)
-        return {f"{name}_limit_hits": count for name, count in counts}
-
-    def limit_warning(self) -> str:
-        """Return which joints a limit held nearly all of the last second, or an empty string."""
-        if len(self._recent_hits) < _RECENT:
-            return ""
-        shares = np.mean(self._recent_hits, axis=0)
-        held = []
-        for name, share in zip(LimitHits._fields, shares, strict=True):
-            if count := int((share > _NEARLY_ALL).sum()):
-                others = f" and {count - 1} more" if count > 1 else ""
-                held.append(f"{name} of {JOINT_NAMES[int(share.argmax())]}{others}")
-        return f"limited for the last second: {', '.join(held)}" if held else ""
-
     def timing_figures(self) -> dict[str, object]:
         """Return how often the policy or its action was late."""
         return {
@@ -318,7 +307,7 @@ class PolicyController:
 
         Stamps must grow from call to call.
         """
-        self.tick = self.hits = None
+        self._tick = self._acted = self.hits = None
         if not self._active:
             return self.damping(state)
         try:
@@ -358,9 +347,7 @@ class PolicyController:
             desired, self._slewed, state.joint_pos, state.joint_vel, dt, self._limits
         )
         self._slewed, self.hits = limited.slewed, limited.hits
-        hits = np.array(limited.hits)
-        self._limit_hits += hits.any(axis=1)
-        self._recent_hits.append(hits)
+        self.limit_log.add(limited.hits)
         gains = self._limits
         return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
 
@@ -371,7 +358,7 @@ class PolicyController:
     def _stand_target(self, state: RobotState) -> np.ndarray:
         """Interpolate with zero velocity at both ends."""
         reference = self._reference.frame(0)
-        self._check_tilt(self._anchor(state)[1], reference)
+        self._check_tilt(self._anchor_quat(state), reference)
         s = min((state.stamp - self._stand_since) * 1e-9 / self._settings.stand_time, 1.0)
         blend = s * s * (3.0 - 2.0 * s)
         target: np.ndarray = self._stand_from + blend * (reference.joint_pos - self._stand_from)
@@ -381,8 +368,7 @@ class PolicyController:
     def _track(self, state: RobotState) -> np.ndarray:
         """Run the policy where its turn has come, else keep its last target."""
         self._collect()
-        anchor_pos, anchor_quat = self._anchor(state)
-        self._check_tilt(anchor_quat, self._reference.frame(self._step))
+        self._check_tilt(self._anchor_quat(state), self._reference.frame(self._step))
         if state.stamp >= self._next_tick:
             # A late state moves the grid: the policy must not run twice in a row to catch up.
             late = (state.stamp - self._next_tick) // self._period
@@ -393,7 +379,7 @@ class PolicyController:
             if self._inference.busy:
                 self._miss()
             else:
-                self._run_policy(state, anchor_pos, anchor_quat)
+                self._run_policy(state)
             self._step += 1
         self.supervisor.check_following(state, self._reference.frame(self._step - 1).joint_pos)
         return self._target
@@ -405,42 +391,32 @@ class PolicyController:
         if self._overdue >= self._settings.max_missed_inferences:
             raise G1MimicError(f"no new action for {self._overdue} policy periods")
 
-    def _run_policy(
-        self, state: RobotState, anchor_pos: np.ndarray | None, anchor_quat: np.ndarray
-    ) -> None:
+    def _run_policy(self, state: RobotState) -> None:
+        anchor_pos, anchor_quat = self._anchor(state)
         reference = self._reference.frame(self._step)
         graph = self._reference.graph_input(self._step)
         frame = build_observation(
             self._meta.observation_names,
             ObservationInputs(
-                joint_pos=state.joint_pos[None],
-                joint_vel=state.joint_vel[None],
-                base_quat=state.base_quat[None],
-                base_ang_vel=state.base_ang_vel[None],
+                joint_pos=state.joint_pos,
+                joint_vel=state.joint_vel,
+                base_quat=state.base_quat,
+                base_ang_vel=state.base_ang_vel,
                 base_lin_vel=self._base_lin_vel(state),
-                anchor_pos_w=None if anchor_pos is None else anchor_pos[None],
-                anchor_quat_w=anchor_quat[None],
-                ref_joint_pos=reference.joint_pos[None],
-                ref_joint_vel=reference.joint_vel[None],
-                ref_anchor_pos_w=reference.anchor_pos[None],
-                ref_anchor_quat_w=reference.anchor_quat[None],
+                anchor_pos_w=anchor_pos,
+                anchor_quat_w=anchor_quat,
+                ref_joint_pos=reference.joint_pos,
+                ref_joint_vel=reference.joint_vel,
+                ref_anchor_pos_w=reference.anchor_pos,
+                ref_anchor_quat_w=reference.anchor_quat,
                 default_joint_pos=self._default,
-                last_action=(self._action + graph.previous_shift)[None],
+                last_action=self._action + graph.previous_shift,
             ),
-        )[0]
+        )
         observation = self._history.push(frame)
         self._inference.start(observation, graph.time_step)
         self._action_shift = graph.action_shift
-        self._awaited = Tick(
-            step=self._step,
-            reference=reference,
-            action=self._action,
-            joint_error=state.joint_pos - reference.joint_pos,
-            anchor_error=None if anchor_pos is None else anchor_pos - reference.anchor_pos,
-            anchor_angle=float(quat_error(anchor_quat, reference.anchor_quat)),
-            anchor_quat=anchor_quat,
-            inference_s=0.0,
-        )
+        self._awaited = _Turn(self._step, state, reference, anchor_pos, anchor_quat)
         self._collect(wait=True)
 
     def _collect(self, *, wait: bool = False) -> None:
@@ -451,22 +427,29 @@ class PolicyController:
         self._overdue = 0
         self._action = action = result.action + self._action_shift
         self._target = action_to_target(action, self._default, self._scale)
-        self.tick = replace(self._awaited, action=action, inference_s=result.seconds)
+        self._acted = self._awaited, result
 
     def _anchor(self, state: RobotState) -> tuple[np.ndarray | None, np.ndarray]:
         """Return the anchor body's position (None without odometry) and orientation."""
         if self._meta.anchor_body_name == BODY_NAMES[0]:
             return state.base_pos, state.base_quat
-        origin = np.zeros(3) if state.base_pos is None else state.base_pos
-        pos, quat = torso_pose(origin, state.base_quat, state.joint_pos[_WAIST])
-        return (None if state.base_pos is None else pos), quat
+        if state.base_pos is None:
+            return None, self._anchor_quat(state)
+        return torso_pose(state.base_pos, state.base_quat, state.joint_pos[_WAIST])
+
+    def _anchor_quat(self, state: RobotState) -> np.ndarray:
+        """Return the anchor body's orientation."""
+        if self._meta.anchor_body_name == BODY_NAMES[0]:
+            return state.base_quat
+        quat: np.ndarray = torso_quat(state.base_quat, state.joint_pos[_WAIST])
+        return quat
 
     def _base_lin_vel(self, state: RobotState) -> np.ndarray | None:
-        """Return the velocity [1, 3] of that point of the pelvis which the policy observes."""
+        """Return the velocity [3] of that point of the pelvis which the policy observes."""
         if state.base_lin_vel is None:
             return None
-        lever = np.cross(state.base_ang_vel, self._meta.base_lin_vel_point)
-        velocity: np.ndarray = (state.base_lin_vel + lever)[None]
+        lever = cross(state.base_ang_vel, self._lin_vel_point)
+        velocity: np.ndarray = state.base_lin_vel + lever
         return velocity
 
     def _check_tilt(self, anchor_quat: np.ndarray, reference: ReferenceFrame) -> None:

@@ -61,6 +61,7 @@ class ObservationHistory:
             (part, np.zeros((length, part.stop - part.start)))
             for part, length in zip(parts.values(), lengths, strict=True)
         ]
+        self._no_history = max(lengths) == 1
         self._from_zeros = contract.history_start == "zeros"
         self._begun = False
 
@@ -74,6 +75,8 @@ class ObservationHistory:
         Args:
             frame: the terms one after the other, without histories.
         """
+        if self._no_history:
+            return frame
         for part, past in self._parts:
             if not self._begun:
                 past[:] = 0.0 if self._from_zeros else frame[part]

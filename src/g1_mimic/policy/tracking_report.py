@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from g1_mimic.control.pd_target import LimitHits
 from g1_mimic.envs.config import TerminationConfig
 from g1_mimic.envs.terminations import gravity_z
-from g1_mimic.policy.controller import Tick
+from g1_mimic.policy.tick import Tick
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
 _KEPT_LATENCIES = 500_000
@@ -59,16 +60,16 @@ class TrackingReport:
     def add_hits(self, hits: LimitHits) -> None:
         """Count the joints whose target a limit moved; does nothing after a fall."""
         if not self.fell:
-            self._torque_hits += int(hits.torque.sum())
-            self._velocity_hits += int(hits.velocity.sum())
+            self._torque_hits += int(np.count_nonzero(hits.torque))
+            self._velocity_hits += int(np.count_nonzero(hits.velocity))
 
     def add_latency(self, seconds: float) -> None:
         """Add the time from a state's arrival to its answer."""
         self._latencies.append(seconds)
 
-    def latency_ms(self) -> dict[str, float]:
-        """Return p50, p99 and maximum, ms."""
-        values = np.array(self._latencies or [0.0]) * 1e3
+    def latency_ms(self, newest: int = _KEPT_LATENCIES) -> dict[str, float]:
+        """Return p50, p99 and maximum of the ``newest`` latencies, ms."""
+        values = np.array(list(islice(reversed(self._latencies), newest)) or [0.0]) * 1e3
         p50, p99 = np.percentile(values, [50, 99])
         return {"p50": float(p50), "p99": float(p99), "max": float(values.max())}
 

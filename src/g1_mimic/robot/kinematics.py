@@ -10,6 +10,7 @@ from typing import Any
 from g1_mimic.rotations import (
     array_module,
     components,
+    multiply_components,
     quat_apply,
     quat_conjugate,
     quat_multiply,
@@ -40,17 +41,32 @@ def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Arr
         pelvis_quat: [..., 4] w x y z.
         waist: [..., 3] yaw, roll, pitch (rad), as joints 12 to 14 of ``JOINT_NAMES``.
     """
+    quat, roll, pitch = _waist_turns(pelvis_quat, waist)
+    zero = quat[0] * 0.0
+    offset = stack_last([zero + value for value in WAIST_ROLL_OFFSET])
+    position = pelvis_pos + quat_apply(stack_last(quat), offset)
+    return position, stack_last(multiply_components(multiply_components(quat, roll), pitch))
+
+
+def torso_quat(pelvis_quat: Array, waist: Array) -> Array:
+    """Return the orientation alone of `torso_pose` [..., 4]."""
+    quat, roll, pitch = _waist_turns(pelvis_quat, waist)
+    return stack_last(multiply_components(multiply_components(quat, roll), pitch))
+
+
+def _waist_turns(pelvis_quat: Array, waist: Array) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return the orientation of the waist yaw link, and the turns of waist roll and pitch.
+
+    All as `components`: between products, numbers need not become arrays.
+    """
     module = array_module(waist)
     half = 0.5 * waist
     cosine, sine = components(module.cos(half)), components(module.sin(half))
     zero = cosine[0] * 0.0
-    yaw = stack_last([cosine[0], zero, zero, sine[0]])
-    roll = stack_last([cosine[1], sine[1], zero, zero])
-    pitch = stack_last([cosine[2], zero, sine[2], zero])
-    quat = quat_multiply(pelvis_quat, yaw)
-    offset = stack_last([zero + value for value in WAIST_ROLL_OFFSET])
-    position = pelvis_pos + quat_apply(quat, offset)
-    return position, quat_multiply(quat_multiply(quat, roll), pitch)
+    yaw = [cosine[0], zero, zero, sine[0]]
+    roll = [cosine[1], sine[1], zero, zero]
+    pitch = [cosine[2], zero, sine[2], zero]
+    return multiply_components(components(pelvis_quat), yaw), roll, pitch
 
 
 def pelvis_pose(torso_pos: Array, torso_quat: Array, waist: Array) -> tuple[Array, Array]:
