@@ -47,7 +47,7 @@ class Uniform:
         self.ring.add_successor("next_obs", "obs", ("done",), borrow=True)
 
     def insert(self, step: Arrays, tensors: Arrays) -> None:
-        for name, value in tensors.items():
+        for name, value in step.items():
             self.ring.record(name, value)
         self.ring.inc()
 

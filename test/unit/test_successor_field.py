@@ -6,15 +6,17 @@ import io
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning import successor_field
+from g1_mimic.learning import replay_ring
 from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
 from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.successor_field import SuccessorField
 
 ENDS = ("terminated", "truncated")
 
@@ -58,6 +60,12 @@ class Walk:
         return row
 
 
+def as_array(value: torch.Tensor, form: str) -> np.ndarray:
+    array = value.numpy()[:]
+    array.flags.writeable = form != "read-only"
+    return array
+
+
 def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
     count = twice.get_sample_count()
     visible = torch.arange(twice.get_capacity())
@@ -77,7 +85,7 @@ def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
 def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both the loops of the CPU and the operations of the GPU must keep these laws."""
     if request.param == "torch":
-        monkeypatch.setattr(successor_field, "_load_kernels", lambda: None)
+        monkeypatch.setattr(replay_ring, "make_successor_field", SuccessorField)
 
 
 @pytest.mark.usefixtures("compute")
@@ -87,6 +95,8 @@ def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @given(data=st.data())
 def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
     """Through wrap-around, half-recorded rows, checkpoints, resets; with any length of episode.
+
+    Recorded as tensors, arrays, or arrays that must not be written to.
 
     What is borrowed is overwritten as soon as it may be.
     """
@@ -100,8 +110,9 @@ def test_what_is_not_stored_twice_is_the_same(data: Any) -> None:
     for action in data.draw(st.lists(actions, max_size=40)):
         if action in ("row", "half"):
             row = walk.step()
+            form = data.draw(st.sampled_from(["tensor", "array", "read-only"]))
             for k, (name, value) in enumerate(row.items()):
-                once.record(name, value)
+                once.record(name, value if form == "tensor" else as_array(value, form))
                 twice.record(name, value)
                 if action == "half" and twice.get_sample_count() and k % 2 == 0:
                     assert_same(once, twice)
@@ -176,7 +187,7 @@ def test_borrowing_copies_nothing() -> None:
 
 def test_without_numba_it_is_slower_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """A numba that refuses this numpy costs speed, not the run."""
-    monkeypatch.setitem(sys.modules, "g1_mimic.learning.successor_kernels", None)
+    monkeypatch.setitem(sys.modules, "g1_mimic.learning.compiled_successor", None)
     buffer = make(4, 2, True)
     row = Walk(2, 0, 0.0).step()
     with pytest.warns(RuntimeWarning, match="slower than it could be: numba does not work"):

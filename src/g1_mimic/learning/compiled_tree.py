@@ -37,9 +37,10 @@ class CompiledPriorityTree(PriorityTree):
 
     def fill(self, start: int, stop: int, value: Tensor | float) -> None:
         if stop > start:
-            # Not float(value): on a tensor that goes through torch, which takes longer.
-            number = value.numpy().item() if isinstance(value, Tensor) else float(value)
-            kernels.fill(*self._levels, start, stop, number)
+            kernels.fill(*self._levels, start, stop, float(value))
+
+    def renew(self, start: int, stop: int) -> None:
+        self.fill(start, stop, self._top.item())  # of the tensor it takes ten times as long
 
     def assign(self, values: Tensor) -> None:
         self.leaves.copy_(values)

@@ -348,12 +348,12 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         for row, count in ((start, first), (0, n - first)):
             if count:
                 begin = row * self._batch_size
-                self._tree.fill(begin, begin + count * self._batch_size, self._tree.highest)
+                self._tree.renew(begin, begin + count * self._batch_size)
         self._head_hidden = False
 
     def _on_data_replaced(self) -> None:
         # The errors were measured on other data: every sample counts as new.
-        self._tree.fill(0, self._filled_rows * self._batch_size, self._tree.highest)
+        self._tree.renew(0, self._filled_rows * self._batch_size)
         self._head_hidden = False
 
     def _on_emptied(self) -> None:

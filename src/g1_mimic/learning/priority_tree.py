@@ -55,6 +55,10 @@ class PriorityTree:
         lines = slice(start // FAN_OUT, -(-stop // FAN_OUT))
         self._sums[lines] = self._lines[lines].sum(1, dtype=torch.float64)
 
+    def renew(self, start: int, stop: int) -> None:
+        """Give the slots ``start`` … ``stop - 1`` the highest priority so far."""
+        self.fill(start, stop, self.highest)
+
     def assign(self, values: Tensor) -> None:
         """Set every priority [capacity]."""
         self.leaves.copy_(values)

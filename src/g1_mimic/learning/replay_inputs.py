@@ -64,6 +64,18 @@ def as_tensor(data: Any) -> Tensor:
     return torch.as_tensor(data)
 
 
+def as_array(data: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return a tensor or array for numpy if it has this type and shape, else None."""
+    if isinstance(data, Tensor):
+        try:
+            data = data.numpy()
+        except (RuntimeError, TypeError):  # it has a gradient, is not on the CPU, …
+            return None
+    if isinstance(data, np.ndarray) and data.dtype == dtype and data.shape == shape:
+        return data
+    return None
+
+
 def require_castable(name: str, given: torch.dtype, stored: torch.dtype) -> None:
     """Raise if the field ``name`` would lose values of the type that is given."""
     if not torch.can_cast(given, stored):

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.replay_inputs import (
+    as_array,
     as_tensor,
     existing_device,
     positive,
     require_castable,
     zeros,
 )
-from g1_mimic.learning.successor_field import SuccessorField
+from g1_mimic.learning.successor_field import SuccessorField, make_successor_field
 
 RESERVED = ("indices", "weights")
 """Names that `sample` adds to the recorded fields."""
@@ -104,13 +105,6 @@ class TransitionRing:
     def _fields(self) -> list[str]:
         return [*self._buffers, *self._successors]
 
-    def _record_successor(self, name: str, data: Any) -> None:
-        value = as_tensor(data)
-        if value.device != self._device:
-            value = value.to(self._device)
-        self._make_successor(name).record(value)
-        self._row_fields.add(name)
-
     def _make_successor(self, name: str) -> SuccessorField:
         """Return the field, made now if its sources have only come since it was added."""
         if name in self._pending:
@@ -118,7 +112,7 @@ class TransitionRing:
             if missing := [field for field in (source, *ends) if field not in self._buffers]:
                 raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
             flags = [self._buffers[field] for field in ends]
-            self._successors[name] = SuccessorField(self._buffers[source], flags, borrow)
+            self._successors[name] = make_successor_field(self._buffers[source], flags, borrow)
             del self._pending[name]
         return self._successors[name]
 
@@ -144,10 +138,11 @@ class TransitionRing:
             G1MimicError: if the shape is not the field's, the dtype would lose values (a float
                 into an integer field), or the field is new though rows are stored already.
         """
-        if name in self._successors or name in self._pending:
-            self._record_successor(name, data)
-            return
         if self._record_array(name, data):
+            return
+        if name in self._successors or name in self._pending:
+            self._make_successor(name).record(data)
+            self._row_fields.add(name)
             return
         value = as_tensor(data)
         if name not in self._buffers:
@@ -168,15 +163,9 @@ class TransitionRing:
         field = self._arrays.get(name)
         if field is None:
             return False
-        value = data
-        if isinstance(data, Tensor):
-            if data.requires_grad or data.device.type != "cpu" or data.dtype == torch.bfloat16:
-                return False
-            value = data.numpy()
-        if not isinstance(value, np.ndarray) or value.dtype != field.dtype:
-            return False
         row = field[self._head]
-        if value.shape != row.shape:
+        value = as_array(data, row.dtype, row.shape)
+        if value is None:
             return False
         row[...] = value
         self._row_fields.add(name)

@@ -14,22 +14,36 @@ from g1_mimic.learning.compilation import compiled, load
 
 
 @compiled
-def keep(where: Any, newest: Any, finals: Any, numbers: Any, number: int) -> None:
-    """Queue what followed the ends in a row.
+def queue(
+    ended: Any, newest: Any, finals: Any, numbers: Any, start: int, first: int, number: int
+) -> int:
+    """Queue what followed the ends in a row; return how many there are.
+
+    Nothing is changed if the queue has no room for them.
 
     Args:
-        where: the environments in which an episode ended [n].
+        ended: whether an episode ended [environments].
         newest: what followed the row [environments, words].
         finals: what followed ends [size, words]; number k is in slot k % size.
-        numbers: result, those of ``where`` are changed [environments].
-        number: of the first end.
+        numbers: of each slot's end, -1 where none is [capacity]; those of the row are set.
+        start: the row's first slot.
+        first: number of the oldest end in the queue.
+        number: of the next one.
     """
-    for i in range(len(where)):
-        slot = number % len(finals)
-        for j in range(newest.shape[1]):
-            finals[slot, j] = newest[where[i], j]
-        numbers[where[i]] = number
-        number += 1
+    count = 0
+    for i in range(len(ended)):
+        count += ended[i]
+    if number + count - first > len(finals):
+        return count
+    for i in range(len(ended)):
+        numbers[start + i] = -1
+        if ended[i]:
+            slot = number % len(finals)
+            for j in range(newest.shape[1]):
+                finals[slot, j] = newest[i, j]
+            numbers[start + i] = number
+            number += 1
+    return count
 
 
 @compiled
@@ -77,5 +91,5 @@ def prepare() -> None:
 def _call_all() -> None:
     for word in (np.uint8, np.int32):
         values, index = np.zeros((1, 1), word), np.zeros(1, np.int64)
-        keep(index, values, values, index.copy(), 0)
+        queue(np.zeros(1, np.bool_), values, values, index.copy(), 0, 0, 0)
         follow(values, values, values, index, 0, index, values)

@@ -181,7 +181,7 @@ class Trainer:
             for _ in range(config.updates_per_step):
                 self._update()
         result = future.result()
-        self._record(obs, actions, result)
+        self._record(actions, result)
         self._obs = result.observations
         self.env_steps += config.num_envs
 
@@ -206,18 +206,14 @@ class Trainer:
             raise self._diverged(str(error)) from error
         self._means.add(metrics)
 
-    def _record(self, obs: torch.Tensor, actions: torch.Tensor, result: StepResult) -> None:
-        buffer, device = self.buffer, self.device
-
-        def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(array).to(device)
-
-        buffer.record("obs", obs)
+    def _record(self, actions: torch.Tensor, result: StepResult) -> None:
+        buffer = self.buffer
+        buffer.record("obs", self._obs.critic)
         buffer.record("action", actions)
-        buffer.record("reward", tensor(result.reward))
-        buffer.record("terminated", tensor(result.terminated))
-        buffer.record("truncated", tensor(result.truncated))
-        buffer.record("next_obs", tensor(result.final_observations.critic))
+        buffer.record("reward", result.reward)
+        buffer.record("terminated", result.terminated)
+        buffer.record("truncated", result.truncated)
+        buffer.record("next_obs", result.final_observations.critic)
         buffer.inc()
         self._returns += result.reward
         for i in np.flatnonzero(result.terminated | result.truncated):
