@@ -37,19 +37,19 @@ def echo() -> None:
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.experimental.events_executor import EventsExecutor
+    from ros_echo import joint_state
     from sensor_msgs.msg import Imu, JointState
 
     from g1_mimic.nodes.common import STREAM_QOS
-    from g1_mimic.nodes.messages import JointMessage
 
     rclpy.init()
     node = rclpy.create_node("echo")
-    target = JointMessage()
+    target = joint_state()
     out = node.create_publisher(JointState, "joint_targets", STREAM_QOS)
 
     def answer(message: JointState) -> None:
-        target.message.header.stamp = message.header.stamp
-        out.publish(target.message)
+        target.header.stamp = message.header.stamp
+        out.publish(target)
 
     node.create_subscription(JointState, "joint_states", answer, STREAM_QOS)
     node.create_subscription(Imu, "imu", lambda _: None, STREAM_QOS)
@@ -67,18 +67,21 @@ class Driver:
         import rclpy
         from nav_msgs.msg import Odometry
         from rclpy.experimental.events_executor import EventsExecutor
+        from ros_echo import joint_state
         from sensor_msgs.msg import Imu, JointState
         from std_msgs.msg import Float64
 
         from g1_mimic.nodes.common import STREAM_QOS, steady_timer
-        from g1_mimic.nodes.messages import JointMessage, set_quaternion, set_stamp
+        from g1_mimic.nodes.messages import set_quaternion, set_stamp
         from g1_mimic.nodes.policy_file import load_policy
 
         self._set_stamp, self._rng = set_stamp, np.random.default_rng(0)
         frame = load_policy(policy).reference(0)
         self._pose, self._quat = frame.joint_pos, frame.anchor_quat
         self.node = rclpy.create_node(f"driver_{next(NUMBERS)}")
-        self._joints, self._imu, self._odom = JointMessage(), Imu(), Odometry()
+        self._joints, self._imu, self._odom = joint_state(), Imu(), Odometry()
+        self._position = np.frombuffer(self._joints.position)
+        self._velocity = np.frombuffer(self._joints.velocity)
         for message in (self._imu.orientation, self._odom.pose.pose.orientation):
             set_quaternion(message, self._quat)
         self._outs = [
@@ -100,16 +103,14 @@ class Driver:
     def _publish(self) -> None:
         stamp = time.time_ns()
         noise = self._rng.uniform(-1e-3, 1e-3, 58)
-        self._joints.position[:] = self._pose + noise[:29]
-        self._joints.velocity[:] = noise[29:]
+        self._position[:] = self._pose + noise[:29]
+        self._velocity[:] = noise[29:]
         self._imu.angular_velocity.x = noise[0]
-        self._joints.stamp(stamp)
+        self._set_stamp(self._joints.header.stamp, stamp)
         self._set_stamp(self._imu.header.stamp, stamp)
         self._set_stamp(self._odom.header.stamp, stamp)
         self.sent[stamp] = time.perf_counter()
-        for out, message in zip(
-            self._outs, (self._odom, self._imu, self._joints.message), strict=True
-        ):
+        for out, message in zip(self._outs, (self._odom, self._imu, self._joints), strict=True):
             out.publish(message)
 
     def _on_target(self, message: Any) -> None:

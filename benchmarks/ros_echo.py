@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from array import array
 from typing import Any
 
 import rclpy
@@ -19,17 +20,26 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Empty
 
 from g1_mimic.nodes.common import STREAM_QOS
-from g1_mimic.nodes.messages import JointMessage, set_stamp, stamp_to_ns
+from g1_mimic.nodes.messages import set_stamp, stamp_to_ns
+from g1_mimic.robot.names import JOINT_NAMES
 
 STATE = {"odom": Odometry, "imu": Imu, "joint_states": JointState}
 WARM_UP = 200
+
+
+def joint_state() -> JointState:
+    """Return a message of the 29 joints to be used again and again."""
+    message = JointState(name=list(JOINT_NAMES))
+    for field in ("position", "velocity", "effort"):
+        setattr(message, field, array("d", bytes(8 * len(JOINT_NAMES))))
+    return message
 
 
 def far_end() -> None:
     """Answer each complete state with joint targets of its stamp, until told to end."""
     node, finished = rclpy.create_node("echo_far"), Future()
     seen: dict[int, int] = {}
-    answer = JointMessage()
+    answer = joint_state()
     out = node.create_publisher(JointState, "echo/joint_targets", STREAM_QOS)
 
     def take(message: Any) -> None:
@@ -37,7 +47,8 @@ def far_end() -> None:
         seen[stamp] = seen.get(stamp, 0) + 1
         if seen[stamp] == len(STATE):
             del seen[stamp]
-            out.publish(answer.stamp(stamp))
+            set_stamp(answer.header.stamp, stamp)
+            out.publish(answer)
 
     for name, kind in STATE.items():
         node.create_subscription(kind, f"echo/{name}", take, STREAM_QOS)
@@ -49,7 +60,7 @@ def round_trip(count: int) -> float:
     """Return the mean time from publishing a state to its answer, over ``count`` in a row, s."""
     node, finished = rclpy.create_node("echo_near"), Future()
     messages: dict[str, Any] = {"odom": Odometry(), "imu": Imu()}
-    messages["joint_states"] = JointMessage().message
+    messages["joint_states"] = joint_state()
     clock = node.create_publisher(Clock, "echo/clock", STREAM_QOS)
     out = {k: node.create_publisher(v, f"echo/{k}", STREAM_QOS) for k, v in STATE.items()}
     end = node.create_publisher(Empty, "echo/end", STREAM_QOS)

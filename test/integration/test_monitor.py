@@ -22,9 +22,10 @@ from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
 from g1_mimic.nodes.diagnostics_tree import STALE_AFTER, DiagnosticsTree  # noqa: E402
-from g1_mimic.nodes.messages import JointMessage, set_quaternion, set_vector3  # noqa: E402
+from g1_mimic.nodes.messages import set_quaternion, set_vector3  # noqa: E402
 from g1_mimic.nodes.monitor_node import MonitorNode  # noqa: E402
 from g1_mimic.nodes.robot_view import Pose  # noqa: E402
+from g1_mimic.nodes.wire import JointStateWriter  # noqa: E402
 from g1_mimic.robot.model import build_model  # noqa: E402
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES  # noqa: E402
 from g1_mimic.robot.profile import load_profile  # noqa: E402
@@ -143,7 +144,7 @@ def test_robot_and_reference_are_shown(spin: tuple[MonitorNode, Any, Callable[..
 
     def publish() -> None:
         for prefix, x, body in (("", 0.5, "pelvis"), ("reference/", 1.5, ANCHOR_BODY_NAME)):
-            out[f"{prefix}joint_states"].publish(JointMessage().message)
+            out[f"{prefix}joint_states"].publish(JointStateWriter().stamped(0))
             odom = Odometry(child_frame_id=body)
             set_vector3(odom.pose.pose.position, np.array([x, 0.0, 0.8]))
             set_quaternion(odom.pose.pose.orientation, np.array([1.0, 0, 0, 0]))

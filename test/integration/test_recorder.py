@@ -21,7 +21,7 @@ from std_msgs.msg import Empty, String  # noqa: E402
 
 from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, STREAM_QOS  # noqa: E402
 from g1_mimic.nodes.message_types import message_definition  # noqa: E402
-from g1_mimic.nodes.messages import JointMessage  # noqa: E402
+from g1_mimic.nodes.wire import JointStateWriter  # noqa: E402
 from g1_mimic.recording.bag_reader import read_recording  # noqa: E402
 
 WAIT = 20.0
@@ -55,12 +55,12 @@ def record_states(node: Node, path: Path, *, held_up: bool = False) -> subproces
     while any(publisher.get_subscription_count() < 1 for publisher in publishers):
         assert time.monotonic() < deadline and process.poll() is None, "the recorder never listens"
         time.sleep(0.05)
-    message = JointMessage()
+    message = JointStateWriter()
     if held_up:
         process.send_signal(signal.SIGSTOP)
     for i in range(STATES):
         message.position[:] = i
-        states.publish(message.stamp(i * 2_000_000))
+        states.publish(message.stamped(i * 2_000_000))
         time.sleep(0.001)
     stop.publish(Empty())
     if held_up:

@@ -140,6 +140,11 @@ def heard_by(node: Node, publisher: Publisher[Any], names: set[str]) -> bool:
     return there >= names and publisher.get_subscription_count() >= len(listeners)
 
 
+def is_heard(publisher: Publisher[Any]) -> bool:
+    """True if somebody listens: making a message for nobody costs more than to ask."""
+    return publisher.get_subscription_count() > 0
+
+
 def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> None:
     """Call back every ``period`` s of the wall clock, whatever simulated time does."""
     node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -1,18 +1,21 @@
-"""Between ROS messages and arrays. Messages are reused: filling one costs less than making one."""
+"""Between ROS messages and arrays."""
 
 from __future__ import annotations
 
-from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from g1_mimic.control.state import JointCommand
 from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import JointState
+
+    from g1_mimic.nodes.wire import JointData
 
 PELVIS_FRAME = "pelvis"
 WORLD_FRAME = "odom"
@@ -29,28 +32,8 @@ def set_stamp(stamp: Time, ns: int) -> None:
     stamp.sec, stamp.nanosec = divmod(ns, 1_000_000_000)
 
 
-class JointMessage:
-    """A `JointState` of the 29 joints whose arrays are numpy views into the message.
-
-    Write into ``position``, ``velocity`` and ``effort`` [29], then publish ``message``.
-    """
-
-    def __init__(self) -> None:
-        self.message = JointState(name=list(JOINT_NAMES))
-        for field in ("position", "velocity", "effort"):
-            setattr(self.message, field, array("d", bytes(8 * NUM_JOINTS)))
-        self.position = np.frombuffer(self.message.position)
-        self.velocity = np.frombuffer(self.message.velocity)
-        self.effort = np.frombuffer(self.message.effort)
-
-    def stamp(self, ns: int) -> JointState:
-        """Set the stamp and return the message."""
-        set_stamp(self.message.header.stamp, ns)
-        return self.message
-
-
 class JointReader:
-    """Reads `JointState` messages by joint name, whatever their order.
+    """Reads the values of JointState messages by joint name, whatever their order.
 
     Args:
         topic: named in errors.
@@ -62,7 +45,9 @@ class JointReader:
         self._order = np.zeros(NUM_JOINTS, int)
         self._sorted = False
 
-    def read(self, message: JointState, field: str, default: float | None = None) -> np.ndarray:
+    def read(
+        self, message: JointState | JointData, field: str, default: float | None = None
+    ) -> np.ndarray:
         """Return ``field`` [29] in ``JOINT_NAMES`` order; ``default`` fills an empty one.
 
         Raises:

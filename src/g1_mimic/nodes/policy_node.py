@@ -88,7 +88,7 @@ class PolicyNode(LifecycleNode):
         topics |= {"imu": Imu, "joint_states": JointState}  # the last one: see `heard_by`
         for topic, kind in topics.items():
             take = guards.event(partial(self._on_message, topic))
-            self.create_subscription(kind, topic, take, STREAM_QOS)
+            self.create_subscription(kind, topic, take, STREAM_QOS, raw=True)
         self.create_subscription(
             Empty, "e_stop", lambda _: self._fail("emergency stop"), STREAM_QOS
         )
@@ -244,11 +244,11 @@ class PolicyNode(LifecycleNode):
         """States come, but who is to hear the answers is not there yet."""
         self._watch.begin(time.monotonic())
 
-    def _on_message(self, topic: str, message: Any) -> None:
-        """Answer the state that this message completes, if it does."""
+    def _on_message(self, topic: str, data: bytes) -> None:
+        """Answer the state that these bytes of a message complete, if they do."""
         if not self._active and not self._ours:
             return
-        complete = self._collector.add(topic, message)
+        complete = self._collector.add(topic, data)
         if complete is None:
             return
         state, arrived = complete

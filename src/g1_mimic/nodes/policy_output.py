@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,19 +17,29 @@ from std_msgs.msg import Float64, Float64MultiArray, String
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import JointCommand
-from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, heard_by
+from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, heard_by, is_heard
 from g1_mimic.nodes.messages import (
     WORLD_FRAME,
-    JointMessage,
     gains_message,
     set_quaternion,
     set_stamp,
     set_vector3,
 )
+from g1_mimic.nodes.wire import JointStateWriter
 from g1_mimic.policy.tick import Tick
 
 _REPEAT = 0.01
 """Period in which a parting command is repeated, s."""
+
+_SCALARS: dict[str, Callable[[Tick], float | None]] = {
+    "inference_ms": lambda tick: tick.inference_s * 1e3,
+    "tracking_error/joint_pos": lambda tick: float(np.abs(tick.joint_error).mean()),
+    "tracking_error/anchor_pos": lambda tick: (
+        None if tick.anchor_error is None else float(np.linalg.norm(tick.anchor_error))
+    ),
+    "tracking_error/anchor_ori": lambda tick: tick.anchor_angle,
+}
+"""What is plotted as one number, by its topic below ``policy/``."""
 
 
 class PolicyOutput:
@@ -40,7 +50,8 @@ class PolicyOutput:
     """
 
     def __init__(self, node: Node) -> None:
-        self._target, self._reference = JointMessage(), JointMessage()
+        self._targets = {mode: JointStateWriter(mode.value) for mode in Mode}
+        self._reference = JointStateWriter()
         self._gains_out = node.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
         self._motion_out = node.create_publisher(String, "policy/motion", LATCHED_QOS)
         self._mode_out = node.create_publisher(String, "policy/mode", LATCHED_QOS)
@@ -50,15 +61,7 @@ class PolicyOutput:
         self._anchor = Odometry()
         self._anchor.header.frame_id = WORLD_FRAME
         self._anchor_out = plotted(Odometry, "reference/odom")
-        self._scalars = {
-            name: plotted(Float64, f"policy/{name}")
-            for name in (
-                "inference_ms",
-                "tracking_error/joint_pos",
-                "tracking_error/anchor_pos",
-                "tracking_error/anchor_ori",
-            )
-        }
+        self._scalars = {name: plotted(Float64, f"policy/{name}") for name in _SCALARS}
         # The last one: who hears it hears the others (`heard_by`).
         self._target_out = node.create_publisher(JointState, "joint_targets", SENDING_QOS)
         self._node = node
@@ -81,9 +84,9 @@ class PolicyOutput:
             self.mode = command.mode
             self._gains_out.publish(gains_message(command))
             self._mode_out.publish(String(data=command.mode.value))
-        self._target.message.header.frame_id = command.mode.value
-        self._target.position[:] = command.position
-        self._target_out.publish(self._target.stamp(command.stamp))
+        target = self._targets[command.mode]
+        target.position[:] = command.position
+        self._target_out.publish(target.stamped(command.stamp))
 
     @contextmanager
     def repeating(self, command: JointCommand, at_least: float) -> Iterator[None]:
@@ -111,21 +114,18 @@ class PolicyOutput:
 
     def publish_tick(self, tick: Tick, stamp: int, anchor_body: str) -> None:
         """Publish what people plot, and where the reference's ``anchor_body`` is in the world."""
-        self._action_out.publish(Float64MultiArray(data=tick.action))
-        self._reference.position[:] = tick.reference.joint_pos
-        self._reference.velocity[:] = tick.reference.joint_vel
-        self._reference_out.publish(self._reference.stamp(stamp))
-        set_stamp(self._anchor.header.stamp, stamp)
-        self._anchor.child_frame_id = anchor_body
-        set_vector3(self._anchor.pose.pose.position, tick.reference.anchor_pos)
-        set_quaternion(self._anchor.pose.pose.orientation, tick.reference.anchor_quat)
-        self._anchor_out.publish(self._anchor)
-        figures = {
-            "inference_ms": tick.inference_s * 1e3,
-            "tracking_error/joint_pos": float(np.abs(tick.joint_error).mean()),
-            "tracking_error/anchor_ori": tick.anchor_angle,
-        }
-        if tick.anchor_error is not None:
-            figures["tracking_error/anchor_pos"] = float(np.linalg.norm(tick.anchor_error))
-        for name, value in figures.items():
-            self._scalars[name].publish(Float64(data=value))
+        if is_heard(self._action_out):
+            self._action_out.publish(Float64MultiArray(data=tick.action))
+        if is_heard(self._reference_out):
+            self._reference.position[:] = tick.reference.joint_pos
+            self._reference.velocity[:] = tick.reference.joint_vel
+            self._reference_out.publish(self._reference.stamped(stamp))
+        if is_heard(self._anchor_out):
+            set_stamp(self._anchor.header.stamp, stamp)
+            self._anchor.child_frame_id = anchor_body
+            set_vector3(self._anchor.pose.pose.position, tick.reference.anchor_pos)
+            set_quaternion(self._anchor.pose.pose.orientation, tick.reference.anchor_quat)
+            self._anchor_out.publish(self._anchor)
+        for name, out in self._scalars.items():
+            if is_heard(out) and (value := _SCALARS[name](tick)) is not None:
+                out.publish(Float64(data=value))

@@ -32,6 +32,7 @@ from g1_mimic.nodes.common import (
     Diagnostics,
     Reading,
     heard_by,
+    is_heard,
     names_in,
     steady_timer,
     switch_service,
@@ -41,17 +42,20 @@ from g1_mimic.nodes.faults import FaultInjector, load_faults
 from g1_mimic.nodes.messages import (
     PELVIS_FRAME,
     WORLD_FRAME,
-    JointMessage,
     JointReader,
     read_gains,
-    set_quaternion,
     set_stamp,
-    set_vector3,
-    stamp_to_ns,
 )
 from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget
 from g1_mimic.nodes.sim_setup import SimSettings, make_simulator, open_viewer
+from g1_mimic.nodes.wire import (
+    ImuWriter,
+    JointData,
+    JointStateReader,
+    JointStateWriter,
+    OdometryWriter,
+)
 
 _REPEAT = 0.1
 """Wall time after which a state without an answer is sent again, s."""
@@ -93,14 +97,11 @@ class MujocoSim(Node):
         self._problem = ""
         self._gains: dict[str, tuple[Any, Any]] = {}
         self._newest_gains: tuple[Any, Any] | None = None
-        self._unpaired: JointState | None = None
-        self._reader = JointReader("joint_targets")
+        self._unpaired: JointData | None = None
+        self._decoder, self._reader = JointStateReader(), JointReader("joint_targets")
 
-        self._joints = JointMessage()
-        self._imu = Imu()
-        self._imu.header.frame_id = PELVIS_FRAME
-        self._odom = Odometry(child_frame_id=PELVIS_FRAME)
-        self._odom.header.frame_id = WORLD_FRAME
+        self._joints, self._imu = JointStateWriter(), ImuWriter(PELVIS_FRAME)
+        self._odom = OdometryWriter(WORLD_FRAME, PELVIS_FRAME)
         self._clock_message = Clock()
         self._feet_out = self.create_publisher(Float64MultiArray, "foot_forces", SENDING_QOS)
         # Old times are of no use to who falls behind.
@@ -109,7 +110,7 @@ class MujocoSim(Node):
         self._imu_out = self.create_publisher(Imu, "imu", SENDING_QOS)
         # The last one: who hears it hears the others (`heard_by`).
         self._joints_out = self.create_publisher(JointState, "joint_states", SENDING_QOS)
-        self.create_subscription(JointState, "joint_targets", self._on_target, STREAM_QOS)
+        self.create_subscription(JointState, "joint_targets", self._on_bytes, STREAM_QOS, raw=True)
         self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
         self.create_subscription(Empty, "e_stop", lambda _: self._e_stop(), STREAM_QOS)
         trigger_service(self, "~/reset", self._reset)
@@ -215,7 +216,7 @@ class MujocoSim(Node):
             self._publish()
         if self._silent:
             self._clock_out.publish(self._now_message())
-        if self._sim.time_ns % _FEET_PERIOD_NS == 0:
+        if self._sim.time_ns % _FEET_PERIOD_NS == 0 and is_heard(self._feet_out):
             self._feet_out.publish(Float64MultiArray(data=self._sim.foot_forces()))
 
     def _finish(self, status: int) -> None:
@@ -235,24 +236,21 @@ class MujocoSim(Node):
         joints.position[:] = state.joint_pos
         joints.velocity[:] = state.joint_vel
         joints.effort[:] = self._sim.joint_torque()
-        joints.stamp(state.stamp)
-        set_stamp(imu.header.stamp, state.stamp)
-        set_quaternion(imu.orientation, state.base_quat)
-        set_vector3(imu.angular_velocity, state.base_ang_vel)
-        set_vector3(imu.linear_acceleration, self._sim.acceleration())
-        set_stamp(odom.header.stamp, state.stamp)
+        imu.turn(state.base_quat)
+        imu.angular_velocity[:] = state.base_ang_vel
+        imu.linear_acceleration[:] = self._sim.acceleration()
         assert state.base_pos is not None and state.base_lin_vel is not None
-        set_vector3(odom.pose.pose.position, state.base_pos)
-        set_quaternion(odom.pose.pose.orientation, state.base_quat)
-        set_vector3(odom.twist.twist.linear, state.base_lin_vel)
-        set_vector3(odom.twist.twist.angular, state.base_ang_vel)
+        odom.turn(state.base_quat)
+        odom.position[:] = state.base_pos
+        odom.linear_velocity[:] = state.base_lin_vel
+        odom.angular_velocity[:] = state.base_ang_vel
         self._stamp = state.stamp
 
     def _publish(self) -> None:
         self._clock_out.publish(self._now_message())
-        self._odom_out.publish(self._odom)
-        self._imu_out.publish(self._imu)
-        self._joints_out.publish(self._joints.message)
+        self._odom_out.publish(self._odom.stamped(self._stamp))
+        self._imu_out.publish(self._imu.stamped(self._stamp))
+        self._joints_out.publish(self._joints.stamped(self._stamp))
         self._sent_at = time.monotonic()
 
     # In -----------------------------------------------------------------------------------------
@@ -268,9 +266,12 @@ class MujocoSim(Node):
             message_before, self._unpaired = self._unpaired, None
             self._on_target(message_before)
 
-    def _on_target(self, message: JointState) -> None:
+    def _on_bytes(self, data: bytes) -> None:
+        self._on_target(self._decoder.read(data))
+
+    def _on_target(self, message: JointData) -> None:
         """Hand a target to the motors, together with the gains of its mode."""
-        stamp, mode = stamp_to_ns(message.header.stamp), message.header.frame_id
+        stamp, mode = message.stamp, message.frame_id
         if self._lockstep and stamp != self._stamp:
             return  # the answer to a repeated state, again
         gains = self._gains.get(mode) if mode else self._newest_gains

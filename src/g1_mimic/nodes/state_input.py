@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Imu, JointState
-
 from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.messages import JointReader, quaternion, stamp_to_ns, vector3
+from g1_mimic.nodes.messages import JointReader
+from g1_mimic.nodes.wire import JointStateReader, read_imu, read_odometry
 
 _KEPT = 16
 """States of which not all messages have come yet."""
@@ -19,7 +18,7 @@ _KEPT = 16
 
 @dataclass
 class _Parts:
-    """The messages of one stamp by topic, and the wall time of the first one's arrival."""
+    """What the messages of one stamp say by topic, and the wall time of the first one's arrival."""
 
     messages: dict[str, Any] = field(default_factory=dict)
     arrived: float = field(default_factory=time.perf_counter)
@@ -38,21 +37,27 @@ class StateCollector:
     def __init__(self, odometry: bool) -> None:
         self.topics = ("joint_states", "imu", "odom") if odometry else ("joint_states", "imu")
         self._reader = JointReader("joint_states")
+        self._decoders: dict[str, Callable[[bytes], Any]] = {
+            "joint_states": JointStateReader().read,
+            "imu": read_imu,
+            "odom": read_odometry,
+        }
         self._parts: dict[int, _Parts] = {}
         self._newest: dict[str, int] = {}
         """Stamp of the newest message by topic."""
         self._last_stamp: int | None = None
 
-    def add(
-        self, topic: str, message: JointState | Imu | Odometry
-    ) -> tuple[RobotState, float] | None:
-        """Add a message; return the state that it completes, and when its first message came.
+    def add(self, topic: str, data: bytes) -> tuple[RobotState, float] | None:
+        """Add the bytes of a message; return the state that it completes.
+
+        With it comes the time of its first message.
 
         Raises:
             G1MimicError: if the completed state lacks a joint or a value, or the topic's time has
                 gone back: its sender, or its clock, is not the one it was.
         """
-        stamp = stamp_to_ns(message.header.stamp)
+        message = self._decoders[topic](data)
+        stamp = message.stamp
         newest = self._newest.setdefault(topic, stamp)
         if stamp < newest:
             raise G1MimicError(f"{topic}: time went back by {(newest - stamp) * 1e-9:.3f} s")
@@ -75,8 +80,8 @@ class StateCollector:
             stamp=stamp,
             joint_pos=self._reader.read(joints, "position"),
             joint_vel=self._reader.read(joints, "velocity"),
-            base_quat=quaternion(imu.orientation),
-            base_ang_vel=vector3(imu.angular_velocity),
-            base_pos=None if odom is None else vector3(odom.pose.pose.position),
-            base_lin_vel=None if odom is None else vector3(odom.twist.twist.linear),
+            base_quat=imu.orientation,
+            base_ang_vel=imu.angular_velocity,
+            base_pos=None if odom is None else odom.position,
+            base_lin_vel=None if odom is None else odom.linear_velocity,
         )

@@ -1,0 +1,249 @@
+"""The messages of every state as bytes: read and written where they lie.
+
+Making Python objects of an Odometry, an Imu and a JointState takes rclpy longer than the controller
+takes for its answer, mostly for covariances and names that nobody reads. Behind their header these
+messages are nothing but texts and float64 numbers, and every middleware sends them in the same
+encoding, CDR (XCDR version 1). What comes in another one (big-endian, say) is converted by rclpy.
+
+Readers take bytes of a subscription with ``raw=True``, writers make bytes for ``publish``.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import Imu, JointState
+
+from g1_mimic.errors import G1MimicError
+from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+
+_LITTLE_ENDIAN = b"\0\1"
+_START = 4
+"""Bytes before the content, which alignment does not count: encoding and options."""
+_STAMP = struct.Struct("<iI")
+_COUNT = struct.Struct("<I")
+_IMU_NUMBERS, _ODOM_NUMBERS = 37, 85
+"""Orientation, velocity, acceleration with their covariances; pose, twist with theirs."""
+_WXYZ, _XYZW = (3, 0, 1, 2), (1, 2, 3, 0)
+"""Messages have quaternions as x y z w."""
+
+
+class ImuData(NamedTuple):
+    """What an Imu says."""
+
+    stamp: int
+    """ns."""
+    orientation: np.ndarray
+    """[4] w x y z."""
+    angular_velocity: np.ndarray
+    """[3]"""
+
+
+class OdometryData(NamedTuple):
+    """What an Odometry says."""
+
+    stamp: int
+    """ns."""
+    position: np.ndarray
+    """[3]"""
+    linear_velocity: np.ndarray
+    """[3]"""
+
+
+class JointData(NamedTuple):
+    """What a JointState says; for `messages.JointReader`, which reads by joint name."""
+
+    stamp: int
+    """ns."""
+    frame_id: str
+    name: list[str]
+    position: np.ndarray
+    velocity: np.ndarray
+    effort: np.ndarray
+
+
+def read_imu(data: bytes) -> ImuData:
+    """Read an Imu.
+
+    Raises:
+        struct.error, ValueError: if bytes are missing.
+    """
+    data = _plain(data, Imu)
+    numbers = _numbers(data, _text_end(data, _START + 8), _IMU_NUMBERS)
+    return ImuData(_stamp(data), numbers.take(_WXYZ), numbers[13:16])
+
+
+def read_odometry(data: bytes) -> OdometryData:
+    """Read an Odometry.
+
+    Raises:
+        struct.error, ValueError: if bytes are missing.
+    """
+    data = _plain(data, Odometry)
+    texts_end = _text_end(data, _text_end(data, _START + 8))
+    numbers = _numbers(data, texts_end, _ODOM_NUMBERS)
+    return OdometryData(_stamp(data), numbers[:3], numbers[43:46])
+
+
+class JointStateReader:
+    """Reads JointState messages; joint names are looked at only where they are not those before."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._block = b""
+        """The bytes of the names in the last message."""
+
+    def read(self, data: bytes) -> JointData:
+        """Read a message.
+
+        Raises:
+            struct.error, ValueError: if bytes are missing.
+        """
+        data = _plain(data, JointState)
+        frame_end = _text_end(data, _START + 8)
+        start = _aligned(frame_end, 4)
+        if not self._block or not data.startswith(self._block, start):
+            self._names, end = _texts(data, start)
+            self._block = data[start:end]
+        places = _number_lists(data, start + len(self._block))
+        frame_id = data[_START + 12 : frame_end - 1].decode()
+        values = [np.frombuffer(data, "<f8", count, at).copy() for at, count in places]
+        return JointData(_stamp(data), frame_id, self._names, *values)
+
+
+class _Writer:
+    """A message that keeps its texts and sizes: numbers and stamp are written into its bytes.
+
+    Args:
+        message: begins with a header.
+
+    Raises:
+        G1MimicError: if the middleware encodes otherwise.
+    """
+
+    def __init__(self, message: Any) -> None:
+        data = serialize_message(message)
+        if not data.startswith(_LITTLE_ENDIAN):
+            raise G1MimicError(f"the ROS middleware encodes messages as {data[:2].hex()}, not CDR")
+        self._bytes = bytearray(data)
+
+    def _view(self, at: int, count: int) -> np.ndarray:
+        return np.frombuffer(self._bytes, "<f8", count, at)
+
+    def stamped(self, ns: int) -> bytes:
+        """Set the stamp, ns, and return what can be published."""
+        _STAMP.pack_into(self._bytes, _START, *divmod(ns, 1_000_000_000))
+        return bytes(self._bytes)
+
+
+class JointStateWriter(_Writer):
+    """A JointState of the 29 joints: write into ``position``, ``velocity`` and ``effort`` [29].
+
+    Args:
+        frame_id: of the header.
+    """
+
+    def __init__(self, frame_id: str = "") -> None:
+        zeros = [0.0] * NUM_JOINTS
+        message = JointState(name=list(JOINT_NAMES), position=zeros, velocity=zeros, effort=zeros)
+        message.header.frame_id = frame_id
+        super().__init__(message)
+        data = bytes(self._bytes)
+        places = _number_lists(data, _texts(data, _aligned(_text_end(data, _START + 8), 4))[1])
+        self.position, self.velocity, self.effort = (self._view(*place) for place in places)
+
+
+class ImuWriter(_Writer):
+    """An Imu: write into ``angular_velocity`` and ``linear_acceleration`` [3].
+
+    Args:
+        frame_id: of the header.
+    """
+
+    def __init__(self, frame_id: str) -> None:
+        message = Imu()
+        message.header.frame_id = frame_id
+        super().__init__(message)
+        numbers = self._view(_aligned(_text_end(self._bytes, _START + 8), 8), _IMU_NUMBERS)
+        self._orientation = numbers[:4]
+        self.angular_velocity, self.linear_acceleration = numbers[13:16], numbers[25:28]
+
+    def turn(self, quat: np.ndarray) -> None:
+        """Set the orientation [4] w x y z."""
+        self._orientation[:] = quat.take(_XYZW)
+
+
+class OdometryWriter(_Writer):
+    """An Odometry: write into ``position``, ``linear_velocity`` and ``angular_velocity`` [3].
+
+    Args:
+        frame_id: of the header.
+        child_frame_id: frame of the twist.
+    """
+
+    def __init__(self, frame_id: str, child_frame_id: str) -> None:
+        message = Odometry(child_frame_id=child_frame_id)
+        message.header.frame_id = frame_id
+        super().__init__(message)
+        texts_end = _text_end(self._bytes, _text_end(self._bytes, _START + 8))
+        numbers = self._view(_aligned(texts_end, 8), _ODOM_NUMBERS)
+        self.position, self._orientation = numbers[:3], numbers[3:7]
+        self.linear_velocity, self.angular_velocity = numbers[43:46], numbers[46:49]
+
+    def turn(self, quat: np.ndarray) -> None:
+        """Set the orientation [4] w x y z."""
+        self._orientation[:] = quat.take(_XYZW)
+
+
+def _plain(data: bytes, kind: Any) -> bytes:
+    """Return a message in the encoding that is read here."""
+    if data.startswith(_LITTLE_ENDIAN):
+        return data
+    return serialize_message(deserialize_message(data, kind))
+
+
+def _stamp(data: bytes) -> int:
+    sec, nanosec = _STAMP.unpack_from(data, _START)
+    return int(sec) * 1_000_000_000 + int(nanosec)
+
+
+def _aligned(at: int, size: int) -> int:
+    return at + (_START - at) % size
+
+
+def _text_end(data: bytes | bytearray, at: int) -> int:
+    """Return the end of the text behind ``at``, with its closing zero."""
+    at = _aligned(at, 4)
+    return at + 4 + int(_COUNT.unpack_from(data, at)[0])
+
+
+def _texts(data: bytes, at: int) -> tuple[list[str], int]:
+    """Return the texts of the list behind ``at``, and its end."""
+    (count,) = _COUNT.unpack_from(data, at)
+    end, texts = at + 4, []
+    for _ in range(count):
+        begin = _aligned(end, 4) + 4
+        end = _text_end(data, end)
+        texts.append(data[begin : end - 1].decode())
+    return texts, end
+
+
+def _number_lists(data: bytes, at: int) -> list[tuple[int, int]]:
+    """Return places and lengths of the three lists of numbers behind ``at``."""
+    places = []
+    for _ in range(3):
+        at = _aligned(at, 4)
+        (count,) = _COUNT.unpack_from(data, at)
+        at = _aligned(at + 4, 8) if count else at + 4
+        places.append((at, count))
+        at += 8 * count
+    return places
+
+
+def _numbers(data: bytes, at: int, count: int) -> np.ndarray:
+    """Return ``count`` numbers behind ``at``: a copy, whose place in memory is a multiple of 8."""
+    return np.frombuffer(data, "<f8", count, _aligned(at, 8)).copy()
