@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g1_mimic.learning import compilation
+from g1_mimic.learning import compilation, power_kernels
 from g1_mimic.learning.compiled_tree import CompiledPriorityTree
-from g1_mimic.learning.priority_tree import FAN_OUT, PriorityTree, make_priority_tree
+from g1_mimic.learning.priority_tree import FAN_OUT, RANGE, PriorityTree, make_priority_tree
 
 CPU = torch.device("cpu")
 KINDS = [PriorityTree, CompiledPriorityTree]
@@ -183,6 +184,41 @@ def test_learning_at_once_is_measuring_and_setting(alpha: float) -> None:
         errors_[position], indices_[position] = error, index
         assert not fast.learn(indices_, 2.0 * errors_, 900, 1e-6, alpha)
         assert torch.equal(fast.leaves, plain.leaves)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    exponent=st.floats(0.0, 1.0) | st.sampled_from([0.4, 0.5, 0.6, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_powers_are_those_of_the_c_library(exponent: float, seed: int) -> None:
+    """To the bit, over all magnitudes and next to 1, also in the middle between two float32."""
+    rng = np.random.default_rng(seed)
+    close = rng.standard_normal(5000).astype(np.float32)
+    middle = close.astype(np.float64) + 0.5 * np.spacing(close)
+    values = np.concatenate([10.0 ** rng.uniform(-30, 30, 20_000), np.abs(close) + 1e-6, middle])
+    values = np.clip(np.abs(values), *RANGE)
+    expected = np.array([math.pow(value, exponent) for value in values], np.float32)
+    powers = np.empty(len(values), np.float32)
+    power_kernels.powers(values, exponent, powers)
+    np.testing.assert_array_equal(powers, expected)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
+def test_weights_are_the_same_of_both_trees(beta: float) -> None:
+    """(Lowest over each)^β to the bit, at most 1, over many more than are taken at once."""
+    rng = np.random.default_rng(0)
+    leaves = torch.from_numpy((10.0 ** rng.uniform(-18, 18, 5000)).astype(np.float32))
+    indices = torch.from_numpy(rng.integers(0, 5000, 3333))
+    found = []
+    for kind in KINDS:
+        tree = kind(5000, CPU)
+        tree.assign(leaves)
+        found.append(tree.weights(indices, beta))
+    assert torch.equal(*found)
+    drawn = leaves[indices].double()
+    np.testing.assert_allclose(found[0], (drawn.min() / drawn) ** beta, rtol=1e-7)
+    assert float(found[0].max()) == 1.0
 
 
 def test_priorities_are_a_small_part_of_the_memory(kind: Any) -> None:

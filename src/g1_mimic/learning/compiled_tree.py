@@ -65,7 +65,7 @@ class CompiledPriorityTree(PriorityTree):
         kernels.find(*self._levels, jitter.numpy(), fallback, found, np.empty(found.size))
         return torch.from_numpy(found)
 
-    def lowest_over_each(self, indices: Tensor) -> Tensor:
-        quotients = np.empty(indices.numel(), np.float32)
-        kernels.divide(self._levels[0], indices.numpy(), quotients)
-        return torch.from_numpy(quotients)
+    def weights(self, indices: Tensor, beta: float) -> Tensor:
+        weights = np.empty(indices.numel(), np.float32)
+        kernels.weigh(self._levels[0], indices.numpy(), beta, weights)
+        return torch.from_numpy(weights)

@@ -285,7 +285,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         newest_row = (self._head - 1) % self._buffer_len
         indices = self._tree.sample(n, self._generator, newest_row * self._batch_size)
         # (N·P)^-β over its maximum: N and the total cancel out.
-        weights = self._tree.lowest_over_each(indices).pow_(self._beta)
+        weights = self._tree.weights(indices, self._beta)
         self._beta = min(1.0, self._beta + self._beta_increment)
         return indices, weights
 
@@ -318,7 +318,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         index = index.masked_fill((index < 0) | (index >= stored), 0)
         # Slots of a row that is being replaced have no priority, and get none.
         old = self._tree.leaves.index_select(0, index)
-        new = new.pow_(self._alpha).float()
+        new = new.pow_(self._alpha).float()  # float64 before: the same on every device
         self._tree.set(index, torch.where(bad | (old <= 0.0), old, new))
 
     def _one_axis(self, values: Any) -> Tensor:

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from g1_mimic.learning.compilation import compiled, load
+from g1_mimic.learning.power_kernels import powers
 
 LEAVES = 16
 """Leaves per line."""
 LINES = 64
 """Lines per block: both levels are then a few kB for a million leaves."""
+PIECE = 1024
+"""Numbers that are taken together where each step goes through all of them."""
 
 
 @compiled
@@ -108,13 +111,17 @@ def learn(
     if not good:
         return False
     top = highest[0]
-    for i in range(indices.size):
-        if leaves[indices[i]] > 0.0:
-            magnitude = min(max(abs(np.float64(errors[i])) + epsilon, low), high)
-            # float64: rounded after, a power is the same from any library.
-            value = np.float32(magnitude**alpha)
-            leaves[indices[i]] = value
-            top = max(top, value)
+    magnitudes, new = np.empty(PIECE), np.empty(PIECE, np.float32)
+    for start in range(0, indices.size, PIECE):
+        size = min(PIECE, indices.size - start)
+        for i in range(size):
+            magnitudes[i] = min(max(abs(np.float64(errors[start + i])) + epsilon, low), high)
+        powers(magnitudes[:size], alpha, new)
+        for i in range(size):
+            k = indices[start + i]
+            if leaves[k] > 0.0:
+                leaves[k] = new[i]
+                top = max(top, new[i])
     highest[0] = top
     sum_touched(leaves, lines, blocks, touched, indices)
     return True
@@ -166,14 +173,18 @@ def find(
 
 
 @compiled
-def divide(leaves: Any, indices: Any, out: Any) -> None:
-    """Write the lowest of the leaves ``indices`` over each one of them."""
+def weigh(leaves: Any, indices: Any, beta: float, out: Any) -> None:
+    """Write (lowest of the leaves ``indices`` / each one of them)^beta."""
     lowest = np.float32(np.inf)
     for i in range(indices.size):
         out[i] = leaves[indices[i]]
         lowest = min(lowest, out[i])
-    for i in range(indices.size):
-        out[i] = lowest / out[i]
+    quotients = np.empty(PIECE)
+    for start in range(0, indices.size, PIECE):
+        size = min(PIECE, indices.size - start)
+        for i in range(size):
+            quotients[i] = np.float64(lowest) / np.float64(out[start + i])
+        powers(quotients[:size], beta, out[start : start + size])
 
 
 @cache
@@ -190,4 +201,4 @@ def _call_all() -> None:
     put(leaves, lines, blocks, touched, value, index, value)
     learn(leaves, lines, blocks, touched, value, index, value, 1, 1.0, 1.0, 1.0, 1.0)
     find(leaves, lines, blocks, np.zeros(1), 0, index, np.zeros(1))
-    divide(leaves, index, value)
+    weigh(leaves, index, 1.0, value)

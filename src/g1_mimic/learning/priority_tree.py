@@ -135,10 +135,11 @@ class PriorityTree:
         index = line * FAN_OUT + place
         return torch.where(self._leaves.index_select(0, index) > 0.0, index, fallback)
 
-    def lowest_over_each(self, indices: Tensor) -> Tensor:
-        """Return the lowest priority of ``indices`` [n] over that of each, float32 [n]."""
-        priorities = self.leaves.index_select(0, indices)
-        return priorities.min() / priorities
+    def weights(self, indices: Tensor, beta: float) -> Tensor:
+        """Return (lowest priority of ``indices`` [n] / that of each)^beta, float32 [n]."""
+        # float64: rounded after, a power is the same on every device.
+        priorities = self.leaves.index_select(0, indices).double()
+        return (priorities.min() / priorities).pow_(beta).float()
 
 
 def make_priority_tree(capacity: int, device: torch.device) -> PriorityTree:
