@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,6 @@ import pytest
 
 if TYPE_CHECKING:
     import subprocess
-
-sys.path.insert(0, str(Path(__file__).parent))  # for ros_process and deploy_processes
 
 
 @pytest.fixture

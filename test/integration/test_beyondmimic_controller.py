@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import motion_tracking_controller as theirs
 import mujoco
 import numpy as np
 import onnx
@@ -22,9 +22,6 @@ from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-import motion_tracking_controller as theirs
 
 PROFILE = load_profile("g1_29dof")
 # What BeyondMimic's exporter writes.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_runs import config
 
 from g1_mimic.errors import G1MimicError, WriteError
 from g1_mimic.learning.checkpoint import numbered
@@ -26,23 +27,6 @@ from g1_mimic.learning.plots import read_run
 from g1_mimic.learning.progress import Progress
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
-
-SMALL: dict[str, Any] = {
-    "num_envs": 8,
-    "total_env_steps": 800,
-    "warmup_env_steps": 160,
-    "updates_per_step": 1,
-    "device": "cpu",
-    "log_interval_s": 1000.0,
-    "env": {"threads": 1, "episode_length_s": 0.5},
-    "replay": {"capacity": 800, "batch_size": 32},
-    "learner": {"actor_hidden": [16], "critic_hidden": [16], "atoms": 21},
-    "evaluation": {"interval_env_steps": 400, "episodes": 4},
-}
-
-
-def config(run_dir: Path, **changes: Any) -> TrainConfig:
-    return TrainConfig.model_validate({**SMALL, "run_dir": str(run_dir), **changes})
 
 
 @contextmanager

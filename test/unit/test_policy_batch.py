@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import foreign_files as ff
 import numpy as np
 import pytest
 
@@ -13,9 +13,6 @@ from g1_mimic.control.pd_target import NonFiniteError
 from g1_mimic.policy.batch import PolicyBatch
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import load_profile
-
-sys.path.insert(0, str(Path(__file__).parent))
-import foreign_files as ff
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter, of its age
 

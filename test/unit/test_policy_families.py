@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import foreign_files as ff
 import mujoco
 import numpy as np
 import onnx
@@ -27,9 +27,6 @@ from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import load_profile
-
-sys.path.insert(0, str(Path(__file__).parent))
-import foreign_files as ff
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter, of its age
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 import pytest
+from rigid_body import Robot
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.kinematics import torso_pose, torso_quat
@@ -23,9 +23,6 @@ from g1_mimic.robot.model import (
 )
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile, load_profile
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rigid_body import Robot
 
 
 @pytest.fixture(scope="module")

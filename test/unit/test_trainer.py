@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_runs import SMALL, config
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import share_dir
@@ -28,23 +29,6 @@ from g1_mimic.learning.run_folder import make_run_path
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.policy.runtime import OnnxPolicy
-
-SMALL: dict[str, Any] = {
-    "num_envs": 8,
-    "total_env_steps": 800,
-    "warmup_env_steps": 160,
-    "updates_per_step": 1,
-    "device": "cpu",
-    "log_interval_s": 1000.0,
-    "env": {"threads": 1, "episode_length_s": 0.5},
-    "replay": {"capacity": 800, "batch_size": 32},
-    "learner": {"actor_hidden": [16], "critic_hidden": [16], "atoms": 21},
-    "evaluation": {"interval_env_steps": 400, "episodes": 4},
-}
-
-
-def config(run_dir: Path, **changes: Any) -> TrainConfig:
-    return TrainConfig.model_validate({**SMALL, "run_dir": str(run_dir), **changes})
 
 
 def parameters(trainer: Trainer) -> list[torch.Tensor]:
