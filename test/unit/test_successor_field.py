@@ -163,6 +163,22 @@ def test_any_type_and_shape(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.usefixtures("compute")
+def test_every_bit_survives() -> None:
+    """Also of integers that would be signalling or negative NaN, or denormal, as float32."""
+    patterns = torch.tensor([0x7F800001, -1, 1, -0x7FFFFF, 0x7FC00000, -(2**31)], dtype=torch.int32)
+    for ended in (False, True):
+        buffer = make(4, 6, True)
+        for _ in range(3):
+            buffer.record("obs", patterns)
+            for name in ENDS:
+                buffer.record(name, torch.full((6,), ended))
+            buffer.record("next_obs", patterns)
+            buffer.inc()
+        following = buffer.gather(torch.arange(18), ["next_obs"])["next_obs"]
+        assert torch.equal(following, patterns.repeat(3))
+
+
+@pytest.mark.usefixtures("compute")
 @pytest.mark.parametrize("index", [-1, 8])
 def test_there_is_no_such_transition(index: int) -> None:
     """Indices beyond the buffer are refused, not read."""

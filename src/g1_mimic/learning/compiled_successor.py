@@ -10,7 +10,7 @@ from torch import Tensor
 
 from g1_mimic.learning import successor_kernels as kernels
 from g1_mimic.learning.replay_inputs import as_array
-from g1_mimic.learning.successor_field import SuccessorField, any_of
+from g1_mimic.learning.successor_field import SuccessorField
 
 
 class CompiledSuccessorField(SuccessorField):
@@ -27,13 +27,14 @@ class CompiledSuccessorField(SuccessorField):
 
     def __init__(self, source: Tensor, ends: list[Tensor], borrow: bool = False) -> None:
         kernels.prepare()
-        # Kernels take rows of plain words, so that one of them serves all types.
-        self._word = np.int32 if source.element_size() % 4 == 0 else np.uint8
+        # Kernels take rows of plain words, so that one of them serves all types. Words of 4 bytes
+        # are float32: what is usually recorded needs no view then. Copied, they keep every bit.
+        self._word = np.float32 if source.element_size() % 4 == 0 else np.uint8
         self._width = source[0, 0].nbytes // np.dtype(self._word).itemsize
         super().__init__(source, ends, borrow)
         self._source_words = self._kept(self._flat)
         self._number_array = self._numbers.numpy()  # the same memory
-        self._end_arrays = [flags.numpy() for flags in ends]
+        self._ends = [flags.numpy() for flags in ends]
         # numpy has no bfloat16: no array is of its type.
         self._dtype = np.dtype("V2") if source.dtype == torch.bfloat16 else source.numpy().dtype
 
@@ -53,14 +54,18 @@ class CompiledSuccessorField(SuccessorField):
         if array is None or not array.flags.carray:
             super().record(data)
             return
-        words = array.view(self._word).reshape(self._envs, self._width)
+        words = array
+        if array.dtype != self._word or array.ndim != 2:
+            words = array.view(self._word).reshape(self._envs, self._width)
         if self._borrow:
             self._staged = words
         else:
             self._staged[...] = words
 
     def _queue(self, row: int) -> int:
-        ended = np.asarray(any_of([flags[row] for flags in self._end_arrays]), bool)
+        ended = self._ended(row)
+        if ended.dtype != bool:
+            ended = ended != 0
         queue = self._final_words, self._number_array, row * self._envs, self._first, self._next
         return kernels.queue(ended, self._newest, *queue)
 

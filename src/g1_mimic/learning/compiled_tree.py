@@ -40,7 +40,8 @@ class CompiledPriorityTree(PriorityTree):
             kernels.fill(*self._levels, start, stop, float(value))
 
     def renew(self, start: int, stop: int) -> None:
-        self.fill(start, stop, self._top.item())  # of the tensor it takes ten times as long
+        if stop > start:
+            kernels.renew(*self._levels, start, stop, self._top)
 
     def assign(self, values: Tensor) -> None:
         self.leaves.copy_(values)

@@ -65,6 +65,12 @@ def fill(leaves: Any, lines: Any, blocks: Any, start: int, stop: int, value: flo
 
 
 @compiled
+def renew(leaves: Any, lines: Any, blocks: Any, start: int, stop: int, highest: Any) -> None:
+    """Give the leaves ``start`` … ``stop - 1`` the highest priority so far; re-sum."""
+    fill(leaves, lines, blocks, start, stop, np.float64(highest[0]))
+
+
+@compiled
 def sum_touched(leaves: Any, lines: Any, blocks: Any, touched: Any, indices: Any) -> None:
     """Re-sum what leaves ``indices`` are in.
 
@@ -197,6 +203,7 @@ def _call_all() -> None:
     leaves, lines, blocks = np.zeros(LEAVES * LINES, np.float32), np.zeros(LINES), np.zeros(1)
     index, value = np.zeros(1, np.int64), np.zeros(1, np.float32)
     fill(leaves, lines, blocks, 0, 1, 1.0)
+    renew(leaves, lines, blocks, 0, 1, value)
     touched = np.zeros(1, np.uint8)
     put(leaves, lines, blocks, touched, value, index, value)
     learn(leaves, lines, blocks, touched, value, index, value, 1, 1.0, 1.0, 1.0, 1.0)

@@ -35,7 +35,8 @@ class SuccessorField:
     """
 
     def __init__(self, source: Tensor, ends: list[Tensor], borrow: bool = False) -> None:
-        self._source, self._ends, self._borrow = source, ends, borrow
+        self._source, self._borrow = source, borrow
+        self._ends: list[Any] = ends
         self._flat, self._shape = source.flatten(0, 1), tuple(source.shape[1:])
         rows, self._envs = source.shape[:2]
         # Of the newest row and of the one that is being recorded.
@@ -89,7 +90,7 @@ class SuccessorField:
 
     def _queue(self, row: int) -> int:
         """Queue what followed the ends in ``row`` if there is room; return how many there are."""
-        ends = any_of([flags[row] for flags in self._ends]).nonzero()[:, 0]
+        ends = self._ended(row).nonzero()[:, 0]
         count = len(ends)
         if self._next - self._first + count <= self._size:
             mine = self._numbers[row * self._envs : (row + 1) * self._envs].fill_(-1)
@@ -98,6 +99,13 @@ class SuccessorField:
             finals = self._newest.index_select(0, ends)
             self._finals.index_copy_(0, numbers.remainder_(self._size), finals)
         return count
+
+    def _ended(self, row: int) -> Any:
+        """Return in which environments an episode ended [batch_size]."""
+        ended = self._ends[0][row]
+        for flags in self._ends[1:]:
+            ended = ended | flags[row]
+        return ended
 
     def _keep_finals_in(self, finals: Tensor) -> None:
         # A queue of what followed ends, in the order of the rows: number k is in slot k % size.
@@ -163,14 +171,6 @@ class SuccessorField:
             self._first = first
         numbers = torch.arange(self._first, self._next, device=device)
         self._finals[numbers % self._size] = finals
-
-
-def any_of(flags: list[Any]) -> Any:
-    """Return where any of the flags, tensors or arrays [n], is true."""
-    result = flags[0]
-    for other in flags[1:]:
-        result = result | other
-    return result
 
 
 def make_successor_field(source: Tensor, ends: list[Tensor], borrow: bool) -> SuccessorField:

@@ -89,7 +89,7 @@ def prepare() -> None:
 
 
 def _call_all() -> None:
-    for word in (np.uint8, np.int32):
+    for word in (np.uint8, np.float32):
         values, index = np.zeros((1, 1), word), np.zeros(1, np.int64)
         queue(np.zeros(1, np.bool_), values, values, index.copy(), 0, 0, 0)
         follow(values, values, values, index, 0, index, values)
