@@ -50,7 +50,7 @@ class ReplayConfig(Settings):
 class CheckpointConfig(Settings):
     """When and how many checkpoints are kept."""
 
-    interval_s: float = Field(10.0, gt=0, le=86400.0, json_schema_extra=LIVE)
+    interval_s: float = Field(30.0, gt=0, le=86400.0, json_schema_extra=LIVE)
     keep: int = Field(2, ge=1)
 
 
