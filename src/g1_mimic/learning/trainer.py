@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,14 @@ from g1_mimic.learning.mirror_augmentation import MirrorAugmentation
 from g1_mimic.learning.nstep import gather_nstep
 from g1_mimic.learning.phase_history import PhaseHistory
 from g1_mimic.learning.progress import Progress
+from g1_mimic.learning.run_control import RunControl
 from g1_mimic.learning.run_folder import RunFolder
 from g1_mimic.learning.sampling import HISTOGRAM_EDGES, make_replay
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.export import export_tracking_policy
 
-Request = tuple[Callable[[], Any], Future[Any]]
 
-
-class Trainer:
+class Trainer(RunControl):
     """One run: made or resumed in the constructor, carried out by `run`.
 
     Each vector step of the environments is simulated in a thread of its own while the learner
@@ -58,6 +56,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, run_path: str | Path, resume: bool = False) -> None:
+        super().__init__()
         self.folder = RunFolder(run_path)
         self.folder.lock()
         found = resume and numbered(self.folder.checkpoints)
@@ -101,10 +100,6 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         self.on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
         self.on_progress: Callable[[Progress], None] = lambda progress: None
-        self._stop = threading.Event()
-        self._running = threading.Event()
-        self._running.set()
-        self._requests: deque[Request] = deque()
         self._returns = np.zeros(config.num_envs)
         self._ended: deque[tuple[float, int]] = deque(maxlen=4 * config.num_envs)
         self._means = RunningMeans()
@@ -136,9 +131,9 @@ class Trainer:
         self._logged_steps = self.env_steps
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="physics") as pool:
-                while self.env_steps < self.config.total_env_steps and not self._stop.is_set():
-                    self._serve_requests()
-                    if not self._running.wait(timeout=0.1):
+                while self.env_steps < self.config.total_env_steps and not self.stopped:
+                    self.serve()
+                    if not self.wait_while_paused(timeout=0.1):
                         continue
                     self._train_step(pool)
                     config, now = self.config, time.monotonic()
@@ -154,7 +149,7 @@ class Trainer:
                             self.save()
                         last_save = now
             self.faults.forget()
-            if not self._stop.is_set():
+            if not self.stopped:
                 self.evaluate()
             unwritten = self.faults.unwritten
             self._log()
@@ -162,7 +157,7 @@ class Trainer:
             if unwritten:
                 raise WriteError(unwritten)
         finally:
-            self._serve_requests()
+            self.serve()
             self._events.close()
             self.env.close()
             self.eval_env.close()
@@ -391,50 +386,6 @@ class Trainer:
             ) from error
         self._obs = self.env.observe()
 
-    # -- control from other threads ---------------------------------------------------------------
-
     def apply(self, config: TrainConfig) -> None:
         """Take over changed live settings; call it in the training thread (see `call`)."""
         self.config = config
-
-    def stop(self) -> None:
-        """Ask `run` to save and return after the present step."""
-        self._stop.set()
-        self._running.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop.is_set()
-
-    def pause(self, paused: bool = True) -> None:
-        """Hold the run between steps, or let it go on."""
-        if paused:
-            self._running.clear()
-        else:
-            self._running.set()
-
-    def call(self, function: Callable[[], Any], timeout: float = 60.0) -> Any:
-        """Run ``function`` between two steps in the training thread and return its result.
-
-        Raises:
-            G1MimicError: if the run did not get to it in time; besides what ``function`` raises.
-        """
-        try:
-            return self.post(function).result(timeout)
-        except TimeoutError:
-            raise G1MimicError("the training loop did not answer in time") from None
-
-    def post(self, function: Callable[[], Any]) -> Future[Any]:
-        """Have ``function`` run between two steps, without waiting for it."""
-        future: Future[Any] = Future()
-        self._requests.append((function, future))
-        return future
-
-    def _serve_requests(self) -> None:
-        while self._requests:
-            function, future = self._requests.popleft()
-            try:
-                future.set_result(function())
-            except Exception as error:  # it belongs to the caller, training goes on
-                future.set_exception(error)
