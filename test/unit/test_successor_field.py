@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning import replay_ring
+from g1_mimic.learning import replay_fields
 from g1_mimic.learning.experience_buffer import ExperienceBuffer, PrioritizedExperienceBuffer
 from g1_mimic.learning.nstep import gather_nstep
 from g1_mimic.learning.successor_field import SuccessorField
@@ -85,7 +85,7 @@ def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
 def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both the loops of the CPU and the operations of the GPU must keep these laws."""
     if request.param == "torch":
-        monkeypatch.setattr(replay_ring, "make_successor_field", SuccessorField)
+        monkeypatch.setattr(replay_fields, "make_successor_field", SuccessorField)
 
 
 @pytest.mark.usefixtures("compute")

@@ -17,6 +17,7 @@ from torch import Tensor
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.priority_tree import PriorityTree, make_priority_tree
 from g1_mimic.learning.replay_checks import UpdateCheck
+from g1_mimic.learning.replay_fields import own
 from g1_mimic.learning.replay_inputs import as_tensor, positive
 from g1_mimic.learning.replay_ring import TransitionRing
 
@@ -131,15 +132,13 @@ class ExperienceBuffer(TransitionRing):
             G1MimicError: if a row is half recorded.
         """
         self._require_no_half_row("state_dict()")
-        count = self.get_sample_count()
         return {
             "buffer_len": self._buffer_len,
             "batch_size": self._batch_size,
             "head": self._head,
             "filled_rows": self._filled_rows,
             "total_samples": self._total_samples,
-            "fields": {name: _own(flat, count) for name, flat in self._flat_buffers.items()},
-            "successors": self._successor_states(),
+            **self._fields.state_dict(self.get_sample_count()),
             "device": self._device.type,
             "generator": self._generator.get_state(),
             "pass_start": self._pass_start,
@@ -159,13 +158,7 @@ class ExperienceBuffer(TransitionRing):
         self._head = int(state["head"])
         self._filled_rows = int(state["filled_rows"])
         self._total_samples = int(state["total_samples"])
-        for name, data in state["fields"].items():
-            if name not in self._buffers:
-                self.add_buffer(name, data.shape[1:], data.dtype)
-            self._flat_buffers[name][: len(data)] = data.to(self._device)
-        for name, data in state["successors"].items():
-            if data is not None:
-                self._make_successor(name).load_state_dict(data)
+        self._fields.load_state_dict(state)
         if state["device"] == self._device.type:  # generators of other devices differ in kind
             if state["pass_head"] >= 0:
                 self._begin_pass(state["pass_start"].cpu())
@@ -178,17 +171,7 @@ class ExperienceBuffer(TransitionRing):
                 raise G1MimicError(
                     f"the saved buffer has {key} {state[key]}, this one {here}; use the same"
                 )
-        if set(self._successors) | set(self._pending) != set(state["successors"]):
-            raise G1MimicError("the saved buffer has other fields that follow from others")
-        if extra := set(self._buffers) - set(state["fields"]):
-            raise G1MimicError(f"the saved buffer has no field '{min(extra)}'")
-        for name, data in state["fields"].items():
-            flat = self._flat_buffers.get(name)
-            if flat is not None and (flat.shape[1:], flat.dtype) != (data.shape[1:], data.dtype):
-                raise G1MimicError(
-                    f"field '{name}' of the saved buffer has {data.dtype} {list(data.shape[1:])}, "
-                    f"this one {flat.dtype} {list(flat.shape[1:])}"
-                )
+        self._fields.check_state(state)
 
 
 class PrioritizedExperienceBuffer(ExperienceBuffer):
@@ -368,7 +351,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
             G1MimicError: if a row is half recorded.
         """
         return super().state_dict() | {
-            "priorities": _own(self._tree.leaves, self.get_sample_count()),
+            "priorities": own(self._tree.leaves, self.get_sample_count()),
             "highest": self._tree.highest.clone(),
             "beta": self._beta,
         }
@@ -390,8 +373,3 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         self._tree.assign(priorities)
         self._tree.highest.copy_(state["highest"])
         self._beta = float(state["beta"])
-
-
-def _own(flat: Tensor, count: int) -> Tensor:
-    """Return the first ``count`` entries; a part is copied: torch.save writes whole storages."""
-    return flat if count == len(flat) else flat[:count].clone()
