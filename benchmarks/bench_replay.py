@@ -47,9 +47,7 @@ class Uniform:
         self.ring.add_successor("next_obs", "obs", ("done",), borrow=True)
 
     def insert(self, step: Arrays, tensors: Arrays) -> None:
-        for name, value in step.items():
-            self.ring.record(name, value)
-        self.ring.inc()
+        self.ring.record_row(step)
 
     def draw(self, n: int) -> Any:
         return torch.randint(self.ring.get_sample_count(), (n,)), torch.ones(n)
@@ -247,13 +245,14 @@ def measure(
 ) -> dict[str, float]:
     """Return the mean seconds of each operation over some cycles, timed where it happens in one.
 
-    So every update is of other indices, and caches hold what they would in training. Only the
-    draw is timed beside the cycle.
+    So every update is of other indices, and caches hold what they would in training; the first
+    cycle, which finds there what another buffer has left, does not count. Only the draw is timed
+    beside the cycle.
     """
     errors = buffer.errors(np.random.default_rng(1).standard_exponential(batch).astype(np.float32))
-    cycles = max(1, min(16, 16384 // batch))
+    cycles = max(2, min(16, 16384 // batch))
     sums = dict.fromkeys(OPERATIONS, 0.0)
-    for k in range(cycles):
+    for k in range(cycles + 1):
         clock = [now()]
         buffer.insert(*steps[k % len(steps)])
         clock.append(now())
@@ -263,6 +262,8 @@ def measure(
         clock.append(now())
         buffer.draw(batch)
         clock.append(now())
+        if k == 0:
+            continue
         for name, begun, ended in zip(
             ("insert", "sample", "update", "draw"), clock[:-1], clock[1:], strict=True
         ):

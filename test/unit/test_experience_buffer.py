@@ -148,6 +148,38 @@ class TestRecording:
         buffer.add_buffer("late", (), torch.float32)
         buffer.record("late", torch.zeros(2))
 
+    def test_whole_rows_are_recorded_as_their_fields_are(self, kind: Any) -> None:
+        """record_row() is record() of each field and inc(), whatever is given, in any order."""
+        rows = [
+            {"x": torch.arange(2.0), "pair": np.ones((2, 3), np.int64)},
+            {"pair": 2 * np.ones((2, 3), np.int64), "x": np.arange(2, dtype=np.float32)},
+            {"x": [5.0, 6.0], "pair": torch.ones(2, 3, dtype=torch.int32)},
+            {"x": np.arange(2.0)[::-1].astype(np.float32), "pair": np.zeros((2, 3), np.int64)},
+        ]
+        whole, single = kind(3, 2, seed=0), kind(3, 2, seed=0)
+        for row in rows:
+            whole.record_row(row)
+            for name, value in row.items():
+                single.record(name, value)
+            single.inc()
+            ours, theirs = whole.sample(20), single.sample(20)
+            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        assert whole.get_total_samples() == 8
+
+    def test_a_whole_row_that_does_not_fit_is_not_stored(self, kind: Any) -> None:
+        """What it may have replaced in part is not drawn; the next row takes its place."""
+        buffer = kind(3, 2, seed=0)
+        for t in range(4):
+            buffer.record_row({"x": torch.full((2,), float(t)), "y": torch.full((2,), float(t))})
+        half = {"x": torch.full((2,), 9.0)}
+        for bad in (half | {"y": torch.zeros(3)}, half):
+            with pytest.raises(G1MimicError, match="'y'"):
+                buffer.record_row(bad)
+            batch = buffer.sample(50)
+            assert set(batch["x"].tolist()) == set(batch["y"].tolist()) == {2.0, 3.0}
+        buffer.record_row({"x": torch.full((2,), 4.0), "y": torch.full((2,), 4.0)})
+        assert set(buffer.sample(50)["x"].tolist()) == {2.0, 3.0, 4.0}
+
     @pytest.mark.parametrize("name", ["indices", "weights"])
     def test_reserved_names_are_refused(self, kind: Any, name: str) -> None:
         """A recorded field cannot be hidden by what sample() adds."""

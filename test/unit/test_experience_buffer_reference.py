@@ -91,10 +91,16 @@ def run(data: Any, kind: type[PriorityTree]) -> None:
     for action in data.draw(st.lists(actions, min_size=1, max_size=40)):
         if action in ("row", "half"):
             for _ in range(int(rng.integers(1, rows + 2)) if action == "row" else 1):
-                buffer.record("time", torch.full((envs,), float(reference.time)))
+                time = torch.full((envs,), float(reference.time))
+                at_once = action == "row" and rng.random() < 0.5
+                if at_once:
+                    buffer.record_row({"time": time})
+                else:
+                    buffer.record("time", time)
                 reference.record()
                 if action == "row":
-                    buffer.inc()
+                    if not at_once:
+                        buffer.inc()
                     reference.inc()
             if action == "half" and rng.random() < 0.5:
                 buffer.get_priorities()  # looking hides the row; not looking must not matter

@@ -37,6 +37,9 @@ class CompiledSuccessorField(SuccessorField):
         self._ends = [flags.numpy() for flags in ends]
         # numpy has no bfloat16: no array is of its type.
         self._dtype = np.dtype("V2") if source.dtype == torch.bfloat16 else source.numpy().dtype
+        # Asked once: comparing types in each row takes longer than copying it.
+        self._rows_are_words = self._dtype == self._word and len(self._shape) == 2
+        self._ends_are_bool = all(flags.dtype == bool for flags in self._ends)
 
     def _kept(self, row: Tensor) -> np.ndarray:
         bits = row.view(torch.uint8) if self._word is np.uint8 else row
@@ -55,7 +58,7 @@ class CompiledSuccessorField(SuccessorField):
             super().record(data)
             return
         words = array
-        if array.dtype != self._word or array.ndim != 2:
+        if not self._rows_are_words:
             words = array.view(self._word).reshape(self._envs, self._width)
         if self._borrow:
             self._staged = words
@@ -64,7 +67,7 @@ class CompiledSuccessorField(SuccessorField):
 
     def _queue(self, row: int) -> int:
         ended = self._ended(row)
-        if ended.dtype != bool:
+        if not self._ends_are_bool:
             ended = ended != 0
         queue = self._final_words, self._number_array, row * self._envs, self._first, self._next
         return kernels.queue(ended, self._newest, *queue)

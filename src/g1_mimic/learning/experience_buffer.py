@@ -327,11 +327,10 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
             self._head_hidden = True
 
     def _on_rows_completed(self, start: int, n: int) -> None:
-        first = min(n, self._buffer_len - start)
-        for row, count in ((start, first), (0, n - first)):
-            if count:
-                begin = row * self._batch_size
-                self._tree.renew(begin, begin + count * self._batch_size)
+        last = min(start + n, self._buffer_len)
+        self._tree.renew(start * self._batch_size, last * self._batch_size)
+        if start + n > last:
+            self._tree.renew(0, (start + n - last) * self._batch_size)
         self._head_hidden = False
 
     def _on_data_replaced(self) -> None:

@@ -134,6 +134,34 @@ class TransitionFields:
         require_castable(name, value.dtype, place.dtype)
         place.copy_(value, non_blocking=True)
 
+    def write_row(self, row: int, data: Mapping[str, Any]) -> bool:
+        """Write several fields of a row, if none is to be made or converted.
+
+        All in few calls: right after a batch was gathered, the code of each has to come from
+        memory, which takes longer than the copying for few environments.
+
+        Returns:
+            Whether that was done; else nothing has changed.
+
+        Raises:
+            G1MimicError: if what follows a row is not as its source; nothing has changed then.
+        """
+        copies = []
+        for name, value in data.items():
+            if (field := self._arrays.get(name)) is not None:
+                target = field[row]
+                array = as_array(value, target.dtype, target.shape)
+                if array is None:
+                    return False
+                copies.append((target, array))
+            elif (successor := self._successors.get(name)) is not None:
+                successor.record(value)
+            else:
+                return False
+        for target, array in copies:
+            target[...] = array
+        return True
+
     def _add_like(self, name: str, value: Tensor) -> None:
         if value.ndim and value.shape[0] == self._envs:
             self.add(name, value.shape[1:], value.dtype)

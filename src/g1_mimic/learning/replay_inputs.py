@@ -66,14 +66,14 @@ def as_tensor(data: Any) -> Tensor:
 
 def as_array(data: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return a tensor or array for numpy if it has this type and shape, else None."""
-    if isinstance(data, Tensor):
+    if not isinstance(data, np.ndarray):
+        if not isinstance(data, Tensor):
+            return None
         try:
             data = data.numpy()
         except (RuntimeError, TypeError):  # it has a gradient, is not on the CPU, …
             return None
-    if isinstance(data, np.ndarray) and data.dtype == dtype and data.shape == shape:
-        return data
-    return None
+    return data if data.dtype == dtype and data.shape == shape else None
 
 
 def require_castable(name: str, given: torch.dtype, stored: torch.dtype) -> None:

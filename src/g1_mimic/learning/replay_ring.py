@@ -103,6 +103,22 @@ class TransitionRing:
         self._every_row_fields |= self._row_fields
         self._complete_rows(1)
 
+    def record_row(self, data: Mapping[str, Any]) -> None:
+        """Record all fields of a row and complete it: `record` for each and `inc` in one.
+
+        It takes little more than half the time where there are few environments.
+
+        Raises:
+            G1MimicError: as `record` and `inc`; the row may be half recorded then.
+        """
+        whole = not self._row_fields and data.keys() == self._every_row_fields
+        if whole and self._fields.write_row(self._head, data):
+            self._complete_rows(1)
+            return
+        for name, value in data.items():
+            self.record(name, value)
+        self.inc()
+
     def push(self, data_dict: Mapping[str, Any]) -> None:
         """Append n whole rows: every field [n, batch_size, …], n ≤ buffer_len.
 

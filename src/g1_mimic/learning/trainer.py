@@ -202,14 +202,16 @@ class Trainer(RunControl):
         self._means.add(metrics)
 
     def _record(self, actions: torch.Tensor, result: StepResult) -> None:
-        buffer = self.buffer
-        buffer.record("obs", self._obs.critic)
-        buffer.record("action", actions)
-        buffer.record("reward", result.reward)
-        buffer.record("terminated", result.terminated)
-        buffer.record("truncated", result.truncated)
-        buffer.record("next_obs", result.final_observations.critic)
-        buffer.inc()
+        self.buffer.record_row(
+            {
+                "obs": self._obs.critic,
+                "action": actions,
+                "reward": result.reward,
+                "terminated": result.terminated,
+                "truncated": result.truncated,
+                "next_obs": result.final_observations.critic,
+            }
+        )
         self._returns += result.reward
         for i in np.flatnonzero(result.terminated | result.truncated):
             self._ended.append((self._returns[i], int(result.info["episode_length"][i])))
