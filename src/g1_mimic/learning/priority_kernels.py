@@ -136,11 +136,14 @@ def learn(
 @compiled
 def find(
     leaves: Any, lines: Any, blocks: Any, jitter: Any, fallback: int, out: Any, rest: Any
-) -> None:
+) -> float:
     """Find the leaf into whose part of the total each stratified mass falls.
 
     The masses ascend, so one walk along blocks and lines serves them all. It leaves a line in
     ``out`` and the rest of the mass in ``rest``; the second pass counts leaves without branches.
+
+    Returns:
+        Nothing of use: it keeps the compiler from leaving out what fetches leaves.
     """
     n = jitter.size
     total = 0.0
@@ -166,6 +169,12 @@ def find(
             line += 1
         out[i] = line
         rest[i] = residual - inside
+    fetched = 0.0
+    if 4 * n < lines.size:
+        # Draws are far apart, so their leaves come from memory: many at once here, where no load
+        # waits for another's sums.
+        for i in range(n):
+            fetched += leaves[out[i] * LEAVES]
     for i in range(n):
         k = out[i] * LEAVES
         residual = rest[i]
@@ -176,6 +185,7 @@ def find(
             count += end <= residual
         k += min(count, LEAVES - 1)
         out[i] = k if leaves[k] > 0.0 else fallback
+    return fetched
 
 
 @compiled
