@@ -65,6 +65,7 @@ setup(
             "trainer = g1_mimic.nodes.trainer:main",
             "mujoco_sim = g1_mimic.nodes.mujoco_sim:main",
             "policy = g1_mimic.nodes.policy:main",
+            "composed = g1_mimic.nodes.composed:main",
             "recorder = g1_mimic.nodes.recorder:main",
             "monitor = g1_mimic.nodes.monitor:main",
         ],

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from subprocess import Popen
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ros_process
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -30,6 +33,26 @@ def running(
     if node == "policy":
         parameters = {"use_sim_time": True, **parameters}
     return ros_process.running(node, script, **parameters)
+
+
+@contextmanager
+def composed(simulation: dict[str, Any], policy: dict[str, Any]) -> Iterator[Popen[str]]:
+    """Both nodes in one process that is gone at the end, each with its parameters."""
+    own = {"mujoco_sim": simulation, "policy": {"use_sim_time": True, **policy}}
+    sections = {
+        f"/{node}": {
+            "ros__parameters": {
+                name: str(value) if isinstance(value, Path) else value
+                for name, value in parameters.items()
+            }
+        }
+        for node, parameters in own.items()
+    }
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "parameters.yaml")
+        file.write_text(yaml.safe_dump(sections))
+        with ros_process.running("composed", options=["--params-file", str(file)]) as process:
+            yield process
 
 
 class Watcher(Client):

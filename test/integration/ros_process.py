@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ WAIT = 60.0
 """Wall time that anything may take on a busy machine, s."""
 
 
-def start(node: str, script: Path | None = None, **parameters: Any) -> subprocess.Popen[str]:
-    """Start a node of the package, or a script in its place, with parameters."""
+def start(
+    node: str, script: Path | None = None, options: Iterable[str] = (), **parameters: Any
+) -> subprocess.Popen[str]:
+    """Start a node of the package, or a script in its place, with parameters and ROS options."""
     program = [str(script)] if script else ["-m", f"g1_mimic.nodes.{node}"]
-    command = [sys.executable, *program, "--ros-args"]
+    command = [sys.executable, *program, "--ros-args", *options]
     for name, value in parameters.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         command += ["-p", f"{name}:={text}"]
@@ -34,10 +36,10 @@ def start(node: str, script: Path | None = None, **parameters: Any) -> subproces
 
 @contextmanager
 def running(
-    node: str, script: Path | None = None, **parameters: Any
+    node: str, script: Path | None = None, options: Iterable[str] = (), **parameters: Any
 ) -> Iterator[subprocess.Popen[str]]:
     """A node that is gone at the end, whatever happens."""
-    process = start(node, script, **parameters)
+    process = start(node, script, options, **parameters)
     try:
         yield process
     finally:

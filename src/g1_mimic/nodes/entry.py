@@ -6,6 +6,7 @@ that Ctrl-C at any moment ends a node without a traceback.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import signal
 import sys
@@ -22,7 +23,8 @@ class RunnableNode(Protocol):
     """What `run_node` needs besides an rclpy node.
 
     ``finished`` is an rclpy Future: the node sets its exit status there when it has nothing left
-    to do. ``close`` is called once before the node is destroyed, while it can still publish.
+    to do. ``close`` is called once before the node is destroyed, while it can still publish. What
+    stands for several nodes has them in ``nodes``.
     """
 
     finished: Any
@@ -82,6 +84,10 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
             node: Any = create()
             try:
                 process.watch(node.finished)
+                # What is there by now stays: no collection is to look through it in the midst of
+                # answering states, which takes tens of milliseconds.
+                gc.collect()
+                gc.freeze()
                 _spin(node)
             finally:
                 node.close()
@@ -106,9 +112,12 @@ def _spin(node: Any) -> None:
         from rclpy.executors import SingleThreadedExecutor as Executor
     from g1_mimic.nodes.common import steady_timer
 
-    steady_timer(node, HEARTBEAT, lambda: None)
+    nodes = getattr(node, "nodes", (node,))
+    steady_timer(nodes[0], HEARTBEAT, lambda: None)
     executor = Executor()
-    executor.add_node(node)
+    for each in nodes:
+        executor.add_node(each)
     # EventsExecutor.spin() hangs; with any finite time-out it runs callbacks.
     executor.spin_until_future_complete(node.finished, timeout_sec=1e6)
-    executor.remove_node(node)
+    for each in nodes:
+        executor.remove_node(each)

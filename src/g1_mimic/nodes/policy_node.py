@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -25,12 +25,10 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.nodes.common import (
     ERROR,
-    OK,
     STREAM_QOS,
     WARN,
     Diagnostics,
     Reading,
-    names_in,
     steady_timer,
     trigger_service,
 )
@@ -40,6 +38,12 @@ from g1_mimic.nodes.parameters import Parameters
 from g1_mimic.nodes.policy_file import load_policy, profile_of
 from g1_mimic.nodes.policy_output import PolicyOutput
 from g1_mimic.nodes.policy_settings import PolicyNodeSettings
+from g1_mimic.nodes.policy_status import (
+    limits_status,
+    policy_status,
+    state_status,
+    timing_status,
+)
 from g1_mimic.nodes.state_input import StateCollector
 from g1_mimic.nodes.state_watch import StateWatch
 from g1_mimic.policy.controller import PolicyController
@@ -51,8 +55,6 @@ _WATCH_PERIOD = 0.005
 """Wall period of the watchdog, s."""
 _GRAPH_PERIOD = 0.1
 """Wall period in which the other nodes are looked at, s."""
-_TOLD_LATENCIES = 500
-"""Newest answers (a second's) whose latency diagnostics tell; all of them would take 30 ms."""
 _PARTING_TIME = 0.5
 """Wall time for which a node that is told to go repeats the damping command, s."""
 
@@ -60,11 +62,15 @@ _PARTING_TIME = 0.5
 class PolicyNode(LifecycleNode):
     """The ROS rim of `PolicyController`.
 
+    Args:
+        hand_over: takes each command where the simulation is in this process
+            (`nodes.composition`): states then come to `take`, instead of by topics.
+
     Raises:
         G1MimicError: for bad parameters; with ``autostart`` also for a bad policy.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hand_over: Callable[[JointCommand], None] | None = None) -> None:
         super().__init__("policy", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
         self._controller: PolicyController | None = None
@@ -83,10 +89,12 @@ class PolicyNode(LifecycleNode):
         self._forget_states()
 
         self._switches: list[Any] = []
-        self._output = PolicyOutput(self)
+        self._output = PolicyOutput(self, hand_over)
+        self.take = guards.event(self._take)
+        """Takes a state, and the present time of its clock, ns."""
         topics: dict[str, Any] = {"odom": Odometry} if self._settings.odometry else {}
         topics |= {"imu": Imu, "joint_states": JointState}  # the last one: see `heard_by`
-        for topic, kind in topics.items():
+        for topic, kind in topics.items() if hand_over is None else ():
             take = guards.event(partial(self._on_message, topic))
             self.create_subscription(kind, topic, take, STREAM_QOS, raw=True)
         self.create_subscription(
@@ -249,29 +257,35 @@ class PolicyNode(LifecycleNode):
         if not self._active and not self._ours:
             return
         complete = self._collector.add(topic, data)
-        if complete is None:
-            return
-        state, arrived = complete
-        self._unheard = not self._output.heard_by(names_in(self._settings.wait_for))
+        if complete is not None:
+            self._take_in(*complete, self.get_clock().now().nanoseconds)
+
+    def _take(self, state: RobotState, now: int) -> None:
+        """Answer a state of the simulation in this process, at the simulated time ``now``, ns."""
+        if self._active or self._ours:
+            self._take_in(state, time.perf_counter(), now)
+
+    def _take_in(self, state: RobotState, arrived: float, now: int) -> None:
+        """Answer a state; ``now`` is the time of its clock, ns, 0 if not known."""
+        self._unheard = not self._output.heard_by(self._settings.wait_for)
         if self._unheard:
             return
         if self._state is not None and state.stamp == self._state.stamp:
             self._repeat(state)
         else:
-            self._answer(state, arrived)
+            self._answer(state, arrived, self._age(state.stamp, now))
 
-    def _age(self, stamp: int) -> float | None:
+    def _age(self, stamp: int, now: int) -> float | None:
         """Return how old a stamp is, s; None if that cannot be known (yet)."""
-        now = self.get_clock().now().nanoseconds
         known = self._settings.state_clock == "ros" and now > 0  # 0: no clock message yet
         return (now - stamp) * 1e-9 if known else None
 
-    def _answer(self, state: RobotState, arrived: float) -> None:
+    def _answer(self, state: RobotState, arrived: float, age: float | None) -> None:
         """Answer a new state."""
         controller = self._controller
         assert controller is not None and self._report is not None
         first, self._state = self._state is None, state
-        reason = self._watch.arrived(time.monotonic(), self._age(state.stamp))
+        reason = self._watch.arrived(time.monotonic(), age)
         if not self._active:
             self._send(controller.damping(state))
             return
@@ -410,61 +424,27 @@ class PolicyNode(LifecycleNode):
     # Diagnostics --------------------------------------------------------------------------------
 
     def _status(self) -> Reading:
-        """Tell mode and fault."""
-        controller = self._controller
-        if controller is None:
+        if self._controller is None:
             return (ERROR, self._problem, {}) if self._problem else (WARN, "not configured", {})
-        fault = controller.mode_state.fault
-        figures: dict[str, object] = {
-            "policy": self._settings.policy,
-            "motion": controller.motion,
-            "mode": controller.mode.value,
-            "fault": fault or "none",
-        }
-        if fault:
-            return ERROR, fault, figures
-        if not self._active:
-            return WARN, "not active", figures
-        if self._state is None:
-            return WARN, self._waiting(), figures
-        return WARN if controller.mode is Mode.DAMPING else OK, controller.mode.value, figures
+        return policy_status(self._controller, self._settings, self._active, self._waiting())
+
+    def _state_status(self) -> Reading:
+        controller = self._controller if self._active else None
+        return state_status(controller, self._watch, self._waiting())
+
+    def _limits_status(self) -> Reading:
+        return limits_status(self._controller)
+
+    def _timing_status(self) -> Reading:
+        return timing_status(self._controller, self._report)
 
     def _waiting(self) -> str:
+        """Return what the first state waits for; empty once there is one."""
+        if self._state is not None:
+            return ""
         if self._unheard:
             return f"waiting for {self._settings.wait_for} to listen to joint_targets"
         return f"waiting for {' and '.join(self._collector.topics)}"
-
-    def _state_status(self) -> Reading:
-        """Tell whether states come, how old they are, and how near to a fault the robot is."""
-        controller = self._controller
-        if controller is None or not self._active:
-            return WARN, "not watched: the node is not active", {}
-        figures = controller.state_figures() | self._watch.figures()
-        if silence := self._watch.silence(time.monotonic()):
-            return ERROR, silence, figures
-        if self._state is None:
-            return WARN, self._waiting(), figures
-        warning = self._watch.warning() or controller.state_warning()
-        return WARN if warning else OK, warning or "fresh", figures
-
-    def _limits_status(self) -> Reading:
-        """Tell how much of what the policy wants the limits take away."""
-        controller = self._controller
-        if controller is None or controller.mode is Mode.DAMPING:
-            return OK, "nothing to limit", _limit_figures(controller) if controller else {}
-        warning = controller.limit_log.warning()
-        return WARN if warning else OK, warning or "within limits", _limit_figures(controller)
-
-    def _timing_status(self) -> Reading:
-        """Tell whether actions and commands come in time."""
-        controller, report = self._controller, self._report
-        if controller is None or report is None:
-            return OK, "not running", {}
-        figures = controller.timing_figures() | {
-            f"latency_{k}_ms": v for k, v in report.latency_ms(_TOLD_LATENCIES).items()
-        }
-        warning = controller.timing_warning()
-        return WARN if warning else OK, warning or "in time", figures
 
     def _write_report(self) -> None:
         if not self._settings.report or self._report is None or self._policy is None:
@@ -482,8 +462,3 @@ class PolicyNode(LifecycleNode):
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         atomic_write_text(self._settings.report, text)
-
-
-def _limit_figures(controller: PolicyController) -> dict[str, object]:
-    """Return how many commands ran into which limit."""
-    return {f"{name}_limit_hits": n for name, n in controller.limit_log.totals().items()}

@@ -17,7 +17,7 @@ from std_msgs.msg import Float64, Float64MultiArray, String
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import JointCommand
-from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, heard_by, is_heard
+from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, heard_by, is_heard, names_in
 from g1_mimic.nodes.messages import (
     WORLD_FRAME,
     gains_message,
@@ -47,9 +47,11 @@ class PolicyOutput:
 
     Args:
         node: publishes.
+        hand_over: takes each command as well, where the simulation is in this process.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, hand_over: Callable[[JointCommand], None] | None = None) -> None:
+        self._hand_over = hand_over
         self._targets = {mode: JointStateWriter(mode.value) for mode in Mode}
         self._reference = JointStateWriter()
         self._gains_out = node.create_publisher(Float64MultiArray, "joint_gains", LATCHED_QOS)
@@ -69,9 +71,9 @@ class PolicyOutput:
         self.mode: Mode | None = None
         """Mode of the last command."""
 
-    def heard_by(self, names: set[str]) -> bool:
-        """True as soon as all of these nodes have once been there to get every target."""
-        self._heard = self._heard or heard_by(self._node, self._target_out, names)
+    def heard_by(self, names: str) -> bool:
+        """True as soon as these nodes, comma-separated, were once there to get every target."""
+        self._heard = self._heard or heard_by(self._node, self._target_out, names_in(names))
         return self._heard
 
     def tell_motion(self, name: str) -> None:
@@ -84,9 +86,12 @@ class PolicyOutput:
             self.mode = command.mode
             self._gains_out.publish(gains_message(command))
             self._mode_out.publish(String(data=command.mode.value))
-        target = self._targets[command.mode]
-        target.position[:] = command.position
-        self._target_out.publish(target.stamped(command.stamp))
+        if is_heard(self._target_out):
+            target = self._targets[command.mode]
+            target.position[:] = command.position
+            self._target_out.publish(target.stamped(command.stamp))
+        if self._hand_over is not None:
+            self._hand_over(command)
 
     @contextmanager
     def repeating(self, command: JointCommand, at_least: float) -> Iterator[None]:

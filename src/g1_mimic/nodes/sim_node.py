@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -20,7 +22,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Empty, Float64MultiArray
 
 from g1_mimic.control.modes import Mode
-from g1_mimic.control.state import RobotState
+from g1_mimic.control.state import JointCommand, RobotState
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.common import (
     ERROR,
@@ -56,7 +58,12 @@ from g1_mimic.nodes.wire import (
     JointStateWriter,
     OdometryWriter,
 )
+from g1_mimic.robot.names import NUM_JOINTS
 
+_NOTHING = np.zeros(NUM_JOINTS)
+_STRIDE_PERIOD, _STATES_PER_STRIDE = 1e-4, 25
+"""Composed: wall period, s, of strides of so many states; between them come services, timers and
+emergency stops."""
 _REPEAT = 0.1
 """Wall time after which a state without an answer is sent again, s."""
 _PAUSED_REPEAT = 0.02
@@ -76,11 +83,18 @@ _MAX_BACKLOG = 0.02
 class MujocoSim(Node):
     """The ROS rim of `Simulator`.
 
+    Args:
+        composed: the policy node is in this process (`nodes.composition`): it gets states through
+            ``hand_over`` and gives targets to `take`, instead of by topics. In lock-step only.
+
+    Attributes:
+        hand_over: takes a state and the simulated time, ns, where both nodes are in one process.
+
     Raises:
         G1MimicError: for bad parameters, policy or profile, or a viewer without a display.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, composed: bool = False) -> None:
         super().__init__("mujoco_sim", automatically_declare_parameters_from_overrides=True)
         self.finished: Any = Future()
         self._params = Parameters(self, SimSettings)
@@ -88,6 +102,12 @@ class MujocoSim(Node):
         self._sim = make_simulator(settings)
         self._faults = FaultInjector(load_faults(settings.faults))
         self._lockstep = settings.realtime_factor == 0.0
+        if composed and not self._lockstep:
+            raise G1MimicError("both nodes in one process run in lock-step: realtime_factor:=0.0")
+        self._composed = composed
+        self.hand_over: Callable[[RobotState, int], None] | None = None
+        self._due = False
+        """The newest state was answered, and time may go on."""
         self._begun = False
         self._paused = False
         self._answered = False
@@ -110,8 +130,13 @@ class MujocoSim(Node):
         self._imu_out = self.create_publisher(Imu, "imu", SENDING_QOS)
         # The last one: who hears it hears the others (`heard_by`).
         self._joints_out = self.create_publisher(JointState, "joint_states", SENDING_QOS)
-        self.create_subscription(JointState, "joint_targets", self._on_bytes, STREAM_QOS, raw=True)
-        self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
+        if composed:
+            steady_timer(self, _STRIDE_PERIOD, self._stride)
+        else:
+            self.create_subscription(
+                JointState, "joint_targets", self._on_bytes, STREAM_QOS, raw=True
+            )
+            self.create_subscription(Float64MultiArray, "joint_gains", self._on_gains, LATCHED_QOS)
         self.create_subscription(Empty, "e_stop", lambda _: self._e_stop(), STREAM_QOS)
         trigger_service(self, "~/reset", self._reset)
         trigger_service(self, "~/push", self._push)
@@ -123,7 +148,7 @@ class MujocoSim(Node):
             steady_timer(self, 1 / 60, self._viewer.sync)
         self._silent = False
         """The last step led to no state that arrives."""
-        self._measure(self._sim.state())
+        self._newest = self._sim.state()
         self._sent_at = self._answered_at = self._started_at = time.monotonic()
         if self._lockstep:
             steady_timer(self, _REPEAT, self._repeat)
@@ -131,8 +156,8 @@ class MujocoSim(Node):
         else:
             period = STATE_PERIOD_NS * 1e-9 / settings.realtime_factor
             steady_timer(self, max(period, 1e-3), self._on_timer)
-        if self._has_begun():
-            self._publish()
+        if self._has_begun() and not composed:  # there the policy node is not there yet
+            self._tell(self._newest)
 
     def close(self) -> None:
         """Make sure that the last state has arrived, and close the viewer."""
@@ -157,7 +182,7 @@ class MujocoSim(Node):
         now = time.monotonic()
         if self._paused:
             if now - self._sent_at >= _PAUSED_REPEAT:
-                self._publish()
+                self._tell(self._newest)
             return
         period = STATE_PERIOD_NS * 1e-9 / self._params.settings.realtime_factor
         due = int((now - self._started_at) / period)
@@ -188,7 +213,18 @@ class MujocoSim(Node):
         if self._silent:
             self._advance()
         elif now - self._sent_at >= _REPEAT:
-            self._publish()
+            self._tell(self._newest)
+
+    def _stride(self) -> None:
+        """Composed: advance as long as states are answered, but not for long: others wait."""
+        before = self._sim.time_ns
+        for _ in range(_STATES_PER_STRIDE):
+            if not self._due or self._paused:
+                break
+            self._due = False
+            self._advance()
+        if self._sim.time_ns > before:
+            self._clock_out.publish(self._now_message())
 
     def _advance(self) -> None:
         """Simulate one state period and publish the states that arrive."""
@@ -211,10 +247,9 @@ class MujocoSim(Node):
         self._sim.step()
         arrived = [] if self._sim.lost else self._faults.deliver(self._sim.state())
         self._silent = not arrived
-        for state in arrived:
-            self._measure(state)
-            self._publish()
-        if self._silent:
+        if arrived:
+            self._tell(*arrived)
+        else:
             self._clock_out.publish(self._now_message())
         if self._sim.time_ns % _FEET_PERIOD_NS == 0 and is_heard(self._feet_out):
             self._feet_out.publish(Float64MultiArray(data=self._sim.foot_forces()))
@@ -230,28 +265,39 @@ class MujocoSim(Node):
         set_stamp(self._clock_message.clock, self._sim.time_ns)
         return self._clock_message
 
-    def _measure(self, state: RobotState) -> None:
-        """Put a state into the messages."""
-        joints, imu, odom = self._joints, self._imu, self._odom
-        joints.position[:] = state.joint_pos
-        joints.velocity[:] = state.joint_vel
-        joints.effort[:] = self._sim.joint_torque()
-        imu.turn(state.base_quat)
-        imu.angular_velocity[:] = state.base_ang_vel
-        imu.linear_acceleration[:] = self._sim.acceleration()
-        assert state.base_pos is not None and state.base_lin_vel is not None
-        odom.turn(state.base_quat)
-        odom.position[:] = state.base_pos
-        odom.linear_velocity[:] = state.base_lin_vel
-        odom.angular_velocity[:] = state.base_ang_vel
-        self._stamp = state.stamp
-
-    def _publish(self) -> None:
-        self._clock_out.publish(self._now_message())
-        self._odom_out.publish(self._odom.stamped(self._stamp))
-        self._imu_out.publish(self._imu.stamped(self._stamp))
-        self._joints_out.publish(self._joints.stamped(self._stamp))
+    def _tell(self, *states: RobotState) -> None:
+        """Publish the states that arrive, and give them to the policy node of this process."""
+        self._newest = states[-1]
+        for state in states:
+            self._publish(state)
         self._sent_at = time.monotonic()
+        if self.hand_over is not None:
+            for state in states:
+                self.hand_over(state, self._sim.time_ns)
+
+    def _publish(self, state: RobotState) -> None:
+        if not self._composed:  # there once per stride: the policy node is given the time
+            self._clock_out.publish(self._now_message())
+        if is_heard(self._odom_out):
+            odom = self._odom
+            assert state.base_pos is not None and state.base_lin_vel is not None
+            odom.turn(state.base_quat)
+            odom.position[:] = state.base_pos
+            odom.linear_velocity[:] = state.base_lin_vel
+            odom.angular_velocity[:] = state.base_ang_vel
+            self._odom_out.publish(odom.stamped(state.stamp))
+        if is_heard(self._imu_out):
+            imu = self._imu
+            imu.turn(state.base_quat)
+            imu.angular_velocity[:] = state.base_ang_vel
+            imu.linear_acceleration[:] = self._sim.acceleration()
+            self._imu_out.publish(imu.stamped(state.stamp))
+        if is_heard(self._joints_out):
+            joints = self._joints
+            joints.position[:] = state.joint_pos
+            joints.velocity[:] = state.joint_vel
+            joints.effort[:] = self._sim.joint_torque()
+            self._joints_out.publish(joints.stamped(state.stamp))
 
     # In -----------------------------------------------------------------------------------------
 
@@ -272,7 +318,7 @@ class MujocoSim(Node):
     def _on_target(self, message: JointData) -> None:
         """Hand a target to the motors, together with the gains of its mode."""
         stamp, mode = message.stamp, message.frame_id
-        if self._lockstep and stamp != self._stamp:
+        if self._lockstep and stamp != self._newest.stamp:
             return  # the answer to a repeated state, again
         gains = self._gains.get(mode) if mode else self._newest_gains
         if gains is None:
@@ -286,15 +332,30 @@ class MujocoSim(Node):
                 stiffness=gains[0],
                 damping=gains[1],
             )
-            if problem := self._sim.set_target(target):
-                raise G1MimicError(f"joint_targets: {problem}")
         except G1MimicError as error:
             self._complain(str(error))
             return
+        if self._use(target, mode, stamp) and self._lockstep and not self._paused:
+            self._advance()
+
+    def take(self, command: JointCommand) -> None:
+        """Composed: hand a command of the policy node to the motors."""
+        if command.stamp != self._newest.stamp:
+            return
+        target = MotorTarget(
+            command.position, command.stiffness, command.damping, _NOTHING, _NOTHING
+        )
+        # Time goes on in `_stride`: from here each state would be answered within the last one.
+        self._due = self._use(target, command.mode.value, command.stamp) or self._due
+
+    def _use(self, target: MotorTarget, mode: str, stamp: int) -> bool:
+        """Give a target to the motors; False if they may not get it."""
+        if problem := self._sim.set_target(target):
+            self._complain(f"joint_targets: {problem}")
+            return False
         self._answered, self._answered_at = True, time.monotonic()
         self._hoist(mode, stamp)
-        if self._lockstep and not self._paused:
-            self._advance()
+        return True
 
     def _hoist(self, mode: str, stamp: int) -> None:
         """Release the hoist when tracking begins: not for a target from before a reset."""
@@ -337,7 +398,7 @@ class MujocoSim(Node):
         self._paused = pause
         self._answered_at = self._started_at = time.monotonic()
         if not pause and self._lockstep:
-            self._publish()  # the policy node answers a repeated state again
+            self._tell(self._newest)  # the policy node answers a repeated state again
         return "paused" if pause else "running"
 
     def _status(self) -> Reading:
