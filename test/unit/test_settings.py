@@ -17,6 +17,15 @@ def test_the_packages_file_is_valid_and_equals_the_defaults() -> None:
     assert load_train_config() == TrainConfig()
 
 
+def test_the_file_for_hard_clips_is_found_by_name_and_valid() -> None:
+    """config/train_hard.yaml is of more robots and a larger network, and of nothing else."""
+    hard, usual = load_train_config("train_hard"), TrainConfig()
+    assert hard.num_envs > usual.num_envs
+    assert sum(hard.learner.actor_hidden) > sum(usual.learner.actor_hidden)
+    same = {"env", "phase", "replay", "sampling", "updates_per_step", "motion", "robot", "seed"}
+    assert hard.model_dump(include=same) == usual.model_dump(include=same)
+
+
 def test_misspelled_key_names_its_place_and_the_right_one() -> None:
     """A typo in a nested key gives the file, the path of the key and a suggestion."""
     data = {"learner": {"learning_rat": 1e-3}}
