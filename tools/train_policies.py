@@ -3,8 +3,9 @@
 python tools/train_policies.py [NAME …]
 
 For each: the commands of `POLICIES`, in runs/NAME (a finished run is not repeated); the policy into
-models/policies; its evaluation page into docs/policies; a minute of deployment. Then the table of
-models/policies/README.md and the picture docs/policies.png, of all that are there.
+models/policies; its evaluation page into docs/policies; its figures, and those of a minute of
+deployment, into models/policies/results.json. Then the table of models/policies/README.md and the
+picture docs/policies.png, of all that are there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.render import contact_sheet, render_smooth, write_png
 
 ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "models" / "policies"
+RESULTS = SHIPPED / "results.json"
 SUITE = ("nominal", "randomised", "pushes", "delay", "second_robot")
 DEPLOYED_S = 60.0
 COLUMNS = 10
@@ -43,18 +46,25 @@ class Recipe:
 
     motion: str
     steps: int
-    """Environment steps on the nominal robot."""
+    """Environment steps on the nominal robot; 0: with the mild preset from the start."""
     robust_steps: int
     """Environment steps after that, with the mild preset."""
+    config: str = ""
+    """Settings other than train.yaml."""
 
     def commands(self, run: str) -> list[list[str]]:
         """Return the commands, each as a list of words."""
-        first = ["g1-mimic", "train", "--motion", self.motion, "--run-dir", run]
-        first += ["--total-env-steps", str(self.steps)]
-        second = ["g1-mimic", "train", "--resume", "--run-dir", run, "--total-env-steps"]
-        second += [str(self.steps + self.robust_steps)]
-        second += ["--set", "env.randomisation.preset=mild"]
-        return [first, second] if self.robust_steps else [first]
+        begin = ["--config", self.config] if self.config else []
+        begin += ["--motion", self.motion, "--run-dir", run]
+        total, mild = "--total-env-steps", ["--set", "env.randomisation.preset=mild"]
+        robust = [total, str(self.steps + self.robust_steps), *mild]
+        if not self.steps:
+            options = [[*begin, *robust]]
+        elif not self.robust_steps:
+            options = [[*begin, total, str(self.steps)]]
+        else:
+            options = [[*begin, total, str(self.steps)], ["--resume", "--run-dir", run, *robust]]
+        return [["g1-mimic", "train", *words] for words in options]
 
 
 POLICIES = {
@@ -65,7 +75,7 @@ POLICIES = {
     "walk": Recipe("walk", 250_000, 300_000),
     "walk_slow": Recipe("walk_slow", 200_000, 150_000),
     "turn": Recipe("turn", 200_000, 150_000),
-    "dance": Recipe("dance", 400_000, 600_000),
+    "dance": Recipe("dance", 0, 3_000_000, "train_hard"),
 }
 
 
@@ -73,6 +83,8 @@ POLICIES = {
 class Result:
     """What the table tells of a policy."""
 
+    minutes: float
+    """Computing time of the training, over all cores."""
     nominal: float
     mild: float
     beyondmimic: float
@@ -116,7 +128,7 @@ def deploy(policy: Path) -> tuple[np.ndarray, float, float]:
     return np.array(qpos), figures["survived_s"], figures["joint_error_mean_rad"]
 
 
-def examine(name: str, path: Path) -> Result:
+def examine(name: str, path: Path, minutes: float) -> Result:
     """Write the policy's page and return its figures."""
     policy = OnnxPolicy.load(path)
     options = Options()
@@ -125,9 +137,9 @@ def examine(name: str, path: Path) -> Result:
     success = {o.condition.title: o.evaluation.success_rate for o in found.outcomes}
     delays, survived = found.curve("delay")
     well = [delay for delay, share in zip(delays, survived, strict=True) if share >= 0.9]
-    qpos, seconds, error = deploy(path)
-    np.save(ROOT / "runs" / name / "deployed.npy", qpos)
+    _, seconds, error = deploy(path)
     return Result(
+        minutes=minutes,
         nominal=found.nominal.success_rate,
         mild=success["randomised: mild"],
         beyondmimic=success["randomised: beyondmimic"],
@@ -156,7 +168,7 @@ def table(results: dict[str, Result]) -> str:
         push = "beyond all tried" if r.push is None else f"{r.push:.2f}"
         shares = [f"{x:.0%}" for x in (r.nominal, r.mild, r.beyondmimic, r.second_robot)]
         cells = [f"[`{name}`](../../docs/policies/{name}.html)"]
-        cells += [f"{minutes_of(ROOT / 'runs' / name):.0f}", *shares, push]
+        cells += [f"{r.minutes:.0f}", *shares, push]
         cells += [f"{r.delay:.0f}", f"{r.survived:.0f}, {r.joint_error:.3f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -164,7 +176,7 @@ def table(results: dict[str, Result]) -> str:
 
 def describe(results: dict[str, Result]) -> None:
     """Write table, commands and picture of all policies."""
-    readme = ROOT / "models" / "policies" / "README.md"
+    readme = SHIPPED / "README.md"
     commands = [
         " ".join(words)
         for name in results
@@ -176,7 +188,7 @@ def describe(results: dict[str, Result]) -> None:
     atomic_write_text(readme, f"{head}<!-- results -->\n{body}<!-- end -->\n{tail}")
     rows = []
     for name in results:
-        qpos = np.load(ROOT / "runs" / name / "deployed.npy")
+        qpos, _, _ = deploy(SHIPPED / f"{name}.onnx")
         # Of one lap at most: moments that differ.
         moments = np.linspace(0.0, min(len(qpos) - 1, 500.0), COLUMNS)
         rows.append(render_smooth(qpos[moments.astype(int)], SIZE, azimuth=150.0, distance=2.1))
@@ -191,14 +203,13 @@ def main() -> None:
     names = parser.parse_args().names or list(POLICIES)
     if unknown := set(names) - set(POLICIES):
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there is {', '.join(POLICIES)}")
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in names:
-        run = train(name, POLICIES[name])
-        shutil.copy(run / "policy.onnx", ROOT / "models" / "policies" / f"{name}.onnx")
-        result = examine(name, run / "policy.onnx")
-        atomic_write_text(run / "result.json", json.dumps(asdict(result)))
-    files = {name: ROOT / "runs" / name / "result.json" for name in POLICIES}
-    found = {n: json.loads(f.read_text()) for n, f in files.items() if f.exists()}
-    describe({name: Result(**values) for name, values in found.items()})
+        run, policy = train(name, POLICIES[name]), SHIPPED / f"{name}.onnx"
+        shutil.copy(run / "policy.onnx", policy)
+        kept[name] = asdict(examine(name, policy, minutes_of(run)))
+        atomic_write_text(RESULTS, json.dumps(kept, indent=1) + "\n")
+    describe({name: Result(**kept[name]) for name in POLICIES if name in kept})
 
 
 if __name__ == "__main__":
