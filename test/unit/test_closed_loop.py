@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from g1_mimic.cli import main
+from g1_mimic.control.modes import Mode
+from g1_mimic.files import share_dir
 from g1_mimic.nodes.closed_loop import ClosedLoop
 from g1_mimic.nodes.sim_setup import SimSettings
+from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.policy.safety import ControllerSettings
+from g1_mimic.robot.names import JOINT_NAMES
 
 QUICK = ControllerSettings(stand_time=0.2)
 EVERYTHING = {
@@ -39,6 +43,29 @@ def test_a_policy_stands_up_and_tracks(balancing_policy: Path) -> None:
     figures = run.report.figures()
     assert figures["survived_s"] == pytest.approx(3.0) and not figures["fell"]
     assert run.sim.time_ns == pytest.approx(3.2e9, abs=4e6)
+
+
+def test_the_torso_does_not_topple_while_the_robot_stands() -> None:
+    """Gravity is stiffer than the waist of a policy (28.5 N·m/rad): stand has gains of its own."""
+    policy = share_dir() / "models" / "policies" / "walk.onnx"
+    own = np.array(OnnxPolicy.load(policy).metadata.joint_stiffness)
+    waist = JOINT_NAMES.index("waist_pitch_joint")
+    lean = {}
+    for scale in (1.0, ControllerSettings().stand_stiffness_scale):
+        settings = ControllerSettings(start_mode="stand", stand_stiffness_scale=scale)
+        run = ClosedLoop(SimSettings(policy=str(policy)), settings)
+        for _ in range(20 * 500):
+            run.step()
+        command = run.controller.step(run.sim.state())
+        assert command.mode is Mode.STAND
+        np.testing.assert_allclose(command.stiffness, scale * own)
+        lean[scale] = abs(run.sim.data.qpos[7 + waist] - command.position[waist])
+    assert lean[1.0] > 0.15 and min(lean.values()) < 0.05
+    run.sim.step()
+    run.controller.track()
+    command = run.controller.step(run.sim.state())
+    assert command.mode is Mode.TRACK
+    np.testing.assert_allclose(command.stiffness, own)
 
 
 def test_a_seed_gives_the_same_run_again(balancing_policy: Path) -> None:

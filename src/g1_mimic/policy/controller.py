@@ -26,7 +26,12 @@ from g1_mimic.policy.alignment import ReferenceFrame
 from g1_mimic.policy.inference import Inference, InferenceRunner
 from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.policy.player import MotionPlayer, clips_for
-from g1_mimic.policy.safety import ControllerSettings, check_default_pose, deployment_limits
+from g1_mimic.policy.safety import (
+    ControllerSettings,
+    check_default_pose,
+    deployment_limits,
+    stand_limits,
+)
 from g1_mimic.policy.tick import Tick
 from g1_mimic.robot.kinematics import torso_pose, torso_quat
 from g1_mimic.robot.names import (
@@ -200,6 +205,7 @@ class PolicyController:
         """Take other settings; they hold from the next state on."""
         self._settings = self.supervisor.limits = settings
         self._limits = deployment_limits(self._policy.metadata, self._profile, settings)
+        self._stand_limits = stand_limits(self._limits, settings)
 
     def activate(self) -> None:
         """Begin, from damping, as ``start_mode`` says.
@@ -341,15 +347,17 @@ class PolicyController:
             and self._standing(state)
         ):
             self.track()
-        desired = self._stand_target(state) if self.mode is Mode.STAND else self._track(state)
+        if self.mode is Mode.STAND:
+            desired, limits = self._stand_target(state), self._stand_limits
+        else:
+            desired, limits = self._track(state), self._limits
         dt = 0.0 if last is None else (state.stamp - last.stamp) * 1e-9
-        limited = limit_target(
-            desired, self._slewed, state.joint_pos, state.joint_vel, dt, self._limits
-        )
+        limited = limit_target(desired, self._slewed, state.joint_pos, state.joint_vel, dt, limits)
         self._slewed, self.hits = limited.slewed, limited.hits
         self.limit_log.add(limited.hits)
-        gains = self._limits
-        return JointCommand(state.stamp, self.mode, limited.target, gains.stiffness, gains.damping)
+        return JointCommand(
+            state.stamp, self.mode, limited.target, limits.stiffness, limits.damping
+        )
 
     def _standing(self, state: RobotState) -> bool:
         elapsed = (state.stamp - self._stand_since) * 1e-9 if self.mode is Mode.STAND else 0.0

@@ -28,6 +28,9 @@ class ControllerSettings(StateLimits):
     """How far activation goes by itself; a robot's operator may prefer 'damping'."""
     stand_time: float = Field(2.0, ge=0.1, le=30.0)
     """Time in which stand moves from the measured pose to the clip's first pose, s."""
+    stand_stiffness_scale: float = Field(3.0, ge=1.0, le=10.0)
+    """Factor on the policy's stiffness in stand; damping grows by its square root. A policy's own
+    gains are softer than gravity is at the waist: without help the torso topples to its stop."""
     blend_time: float = Field(1.0, ge=0.02, le=10.0, json_schema_extra=LIVE)
     """Time in which one clip goes over to another while tracking, s."""
     tilt_limit: float = Field(1.2, gt=0.0, le=3.15, json_schema_extra=LIVE)
@@ -66,6 +69,14 @@ def deployment_limits(
         torque_limit=settings.torque_limit_scale * own.torque_limit,
         stiffness=np.asarray(meta.joint_stiffness, dtype=np.float64),
         damping=np.asarray(meta.joint_damping, dtype=np.float64),
+    )
+
+
+def stand_limits(limits: TargetLimits, settings: ControllerSettings) -> TargetLimits:
+    """Return ``limits`` with the gains of stand; damping ratios stay as they are."""
+    scale = settings.stand_stiffness_scale
+    return replace(
+        limits, stiffness=scale * limits.stiffness, damping=np.sqrt(scale) * limits.damping
     )
 
 
