@@ -46,25 +46,18 @@ class Recipe:
 
     motion: str
     steps: int
-    """Environment steps on the nominal robot; 0: with the mild preset from the start."""
+    """Environment steps on the nominal robot."""
     robust_steps: int
     """Environment steps after that, with the mild preset."""
-    config: str = ""
-    """Settings other than train.yaml."""
 
     def commands(self, run: str) -> list[list[str]]:
         """Return the commands, each as a list of words."""
-        begin = ["--config", self.config] if self.config else []
-        begin += ["--motion", self.motion, "--run-dir", run]
-        total, mild = "--total-env-steps", ["--set", "env.randomisation.preset=mild"]
-        robust = [total, str(self.steps + self.robust_steps), *mild]
-        if not self.steps:
-            options = [[*begin, *robust]]
-        elif not self.robust_steps:
-            options = [[*begin, total, str(self.steps)]]
-        else:
-            options = [[*begin, total, str(self.steps)], ["--resume", "--run-dir", run, *robust]]
-        return [["g1-mimic", "train", *words] for words in options]
+        first = ["g1-mimic", "train", "--motion", self.motion, "--run-dir", run]
+        first += ["--total-env-steps", str(self.steps)]
+        second = ["g1-mimic", "train", "--resume", "--run-dir", run, "--total-env-steps"]
+        second += [str(self.steps + self.robust_steps)]
+        second += ["--set", "env.randomisation.preset=mild"]
+        return [first, second] if self.robust_steps else [first]
 
 
 POLICIES = {
@@ -75,7 +68,7 @@ POLICIES = {
     "walk": Recipe("walk", 250_000, 300_000),
     "walk_slow": Recipe("walk_slow", 200_000, 150_000),
     "turn": Recipe("turn", 200_000, 150_000),
-    "dance": Recipe("dance", 0, 3_000_000, "train_hard"),
+    "dance": Recipe("dance", 400_000, 600_000),
 }
 
 
