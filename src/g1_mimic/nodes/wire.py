@@ -140,6 +140,17 @@ class _Writer:
         return bytes(self._bytes)
 
 
+class _TurnedWriter(_Writer):
+    """A message with an orientation among its numbers."""
+
+    _orientation: np.ndarray
+    """Where it lies [4] x y z w."""
+
+    def turn(self, quat: np.ndarray) -> None:
+        """Set the orientation [4] w x y z."""
+        self._orientation[:] = quat.take(_XYZW)
+
+
 class JointStateWriter(_Writer):
     """A JointState of the 29 joints: write into ``position``, ``velocity`` and ``effort`` [29].
 
@@ -157,7 +168,7 @@ class JointStateWriter(_Writer):
         self.position, self.velocity, self.effort = (self._view(*place) for place in places)
 
 
-class ImuWriter(_Writer):
+class ImuWriter(_TurnedWriter):
     """An Imu: write into ``angular_velocity`` and ``linear_acceleration`` [3].
 
     Args:
@@ -172,12 +183,8 @@ class ImuWriter(_Writer):
         self._orientation = numbers[:4]
         self.angular_velocity, self.linear_acceleration = numbers[13:16], numbers[25:28]
 
-    def turn(self, quat: np.ndarray) -> None:
-        """Set the orientation [4] w x y z."""
-        self._orientation[:] = quat.take(_XYZW)
 
-
-class OdometryWriter(_Writer):
+class OdometryWriter(_TurnedWriter):
     """An Odometry: write into ``position``, ``linear_velocity`` and ``angular_velocity`` [3].
 
     Args:
@@ -193,10 +200,6 @@ class OdometryWriter(_Writer):
         numbers = self._view(_aligned(texts_end, 8), _ODOM_NUMBERS)
         self.position, self._orientation = numbers[:3], numbers[3:7]
         self.linear_velocity, self.angular_velocity = numbers[43:46], numbers[46:49]
-
-    def turn(self, quat: np.ndarray) -> None:
-        """Set the orientation [4] w x y z."""
-        self._orientation[:] = quat.take(_XYZW)
 
 
 def _plain(data: bytes, kind: Any) -> bytes:

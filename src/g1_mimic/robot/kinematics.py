@@ -41,23 +41,21 @@ def torso_pose(pelvis_pos: Array, pelvis_quat: Array, waist: Array) -> tuple[Arr
         pelvis_quat: [..., 4] w x y z.
         waist: [..., 3] yaw, roll, pitch (rad), as joints 12 to 14 of ``JOINT_NAMES``.
     """
-    quat, roll, pitch = _waist_turns(pelvis_quat, waist)
-    zero = quat[0] * 0.0
+    yaw_link, torso = _above_the_waist(pelvis_quat, waist)
+    zero = yaw_link[0] * 0.0
     offset = stack_last([zero + value for value in WAIST_ROLL_OFFSET])
-    position = pelvis_pos + quat_apply(stack_last(quat), offset)
-    return position, stack_last(multiply_components(multiply_components(quat, roll), pitch))
+    return pelvis_pos + quat_apply(stack_last(yaw_link), offset), stack_last(torso)
 
 
 def torso_quat(pelvis_quat: Array, waist: Array) -> Array:
     """Return the orientation alone of `torso_pose` [..., 4]."""
-    quat, roll, pitch = _waist_turns(pelvis_quat, waist)
-    return stack_last(multiply_components(multiply_components(quat, roll), pitch))
+    return stack_last(_above_the_waist(pelvis_quat, waist)[1])
 
 
-def _waist_turns(pelvis_quat: Array, waist: Array) -> tuple[list[Any], list[Any], list[Any]]:
-    """Return the orientation of the waist yaw link, and the turns of waist roll and pitch.
+def _above_the_waist(pelvis_quat: Array, waist: Array) -> tuple[list[Any], list[Any]]:
+    """Return the orientations of the waist yaw link and of the torso.
 
-    All as `components`: between products, numbers need not become arrays.
+    Both as `components`: between products, numbers need not become arrays.
     """
     module = array_module(waist)
     half = 0.5 * waist
@@ -66,7 +64,8 @@ def _waist_turns(pelvis_quat: Array, waist: Array) -> tuple[list[Any], list[Any]
     yaw = [cosine[0], zero, zero, sine[0]]
     roll = [cosine[1], sine[1], zero, zero]
     pitch = [cosine[2], zero, sine[2], zero]
-    return multiply_components(components(pelvis_quat), yaw), roll, pitch
+    yaw_link = multiply_components(components(pelvis_quat), yaw)
+    return yaw_link, multiply_components(multiply_components(yaw_link, roll), pitch)
 
 
 def pelvis_pose(torso_pos: Array, torso_quat: Array, waist: Array) -> tuple[Array, Array]:
