@@ -33,8 +33,13 @@ from g1_mimic.robot.profile import RobotProfile
 OPSET = 17
 """The first with LayerNormalization."""
 
-TOLERANCE = 1e-5
-"""Largest difference between the file's outputs and torch's, relative to max(1, |value|)."""
+TOLERANCE = 1e-4
+"""Largest difference between the file's outputs and torch's, relative to max(1, |value|).
+
+Both compute in float32 and sum in another order: networks of 256 units that saw noise in training,
+fed with random observations, were measured to differ by up to 1.3e-5. What is exported wrongly
+differs by far more; a tenth of a milliradian in a target is less than an encoder tells.
+"""
 
 JOINT_OUTPUTS = ("joint_pos", "joint_vel", TORQUE_OUTPUT)
 """The outputs of the motion that are not of bodies."""
