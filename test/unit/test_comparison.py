@@ -133,6 +133,9 @@ class TestArms:
         arm = parse_arm("hot:sampling=per,replay.alpha=0.8")
         assert (arm.name, arm.settings) == ("hot", {"sampling": "per", "replay": {"alpha": 0.8}})
         assert parse_arm("per:replay.alpha=0.8").settings["sampling"] == "per"
+        lists = parse_arm("a:learner.critic_hidden=[256,128],env.critic_observation=[]")
+        assert lists.settings["learner"] == {"critic_hidden": [256, 128]}
+        assert lists.settings["env"] == {"critic_observation": []}
 
     @pytest.mark.parametrize(
         ("texts", "words"),

@@ -28,7 +28,8 @@ def parse_arm(text: str) -> Arm:
 
     ``per``, ``failure_bins`` and ``per+failure_bins`` are strategies of the replay, of the episode
     starts, or one of each; what is not named is uniform. ``NAME:key=value,…`` gives settings by
-    hand, on top of the strategies that NAME may name: ``per@7:sampling=per,replay.alpha=0.7``.
+    hand, on top of the strategies that NAME may name: ``per@7:sampling=per,replay.alpha=0.7`` or
+    ``wide:learner.actor_hidden=[256,128],learner.critic_hidden=[256,128]``.
 
     Raises:
         G1MimicError: naming the arm, if it cannot be read.
@@ -48,8 +49,13 @@ def parse_arm(text: str) -> Arm:
             f"({', '.join(STARTS[1:])}); for others write NAME:key=value,key=value"
         )
     if colon:
-        merge(settings, parse_assignments(assignments.split(","), f"arm {name}: "))
+        merge(settings, parse_assignments(_items(assignments), f"arm {name}: "))
     return Arm(name, settings)
+
+
+def _items(text: str) -> list[str]:
+    """Split at the commas that are not between brackets: ``a=1,b=[2,3]`` are two."""
+    return re.split(r",(?![^\[]*\])", text)
 
 
 def _strategy(name: str) -> dict[str, Any]:
