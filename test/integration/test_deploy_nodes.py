@@ -15,9 +15,12 @@ import pytest
 rclpy = pytest.importorskip("rclpy")
 
 from deploy_processes import EVERY_ONE, WAIT, Watcher, lockstep, running  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
+from ros_process import Client  # noqa: E402
 from sensor_msgs.msg import Imu, JointState  # noqa: E402
 from std_msgs.msg import Empty, Float64MultiArray, String  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
@@ -230,6 +233,32 @@ def test_targets_are_paired_with_the_gains_of_their_mode(
         assert watcher.said("mujoco_sim") == "damping: no fresh target"
         target.header.frame_id = ""
         watcher.wait_for(sending(), "driven robot")
+
+
+def test_a_target_of_too_few_bytes_is_told_and_the_simulation_goes_on() -> None:
+    """Whoever sends bytes of their own cannot end the node."""
+    client = Client("sender")  # no watcher: rclpy itself fails at such a message
+    status: dict[str, str] = {}
+    client.node.create_subscription(
+        DiagnosticArray,
+        "diagnostics",
+        lambda m: status.update({s.name: s.message for s in m.status}),
+        10,
+    )
+    out = client.node.create_publisher(JointState, "joint_targets", STREAM_QOS)
+    data = serialize_message(JointState(name=list(JOINT_NAMES), position=[0.0] * 29))
+    try:
+        with running("mujoco_sim") as process:
+            client.wait_for(lambda: out.get_subscription_count() == 1, "robot")
+
+            def told() -> bool:
+                out.publish(data[: len(data) // 2])
+                return "a message that is no JointState" in status.get("mujoco_sim", "")
+
+            client.wait_for(told, "complaint")
+            assert status["mujoco_sim"].startswith("damping: ") and process.poll() is None
+    finally:
+        client.close()
 
 
 BAD_INPUTS = {

@@ -8,6 +8,7 @@ robot hangs in a hoist until the first target of mode track.
 from __future__ import annotations
 
 import math
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -313,7 +314,12 @@ class MujocoSim(Node):
             self._on_target(message_before)
 
     def _on_bytes(self, data: bytes) -> None:
-        self._on_target(self._decoder.read(data))
+        try:
+            message = self._decoder.read(data)
+        except (struct.error, ValueError) as error:
+            self._complain(f"joint_targets: a message that is no JointState: {error}")
+            return
+        self._on_target(message)
 
     def _on_target(self, message: JointData) -> None:
         """Hand a target to the motors, together with the gains of its mode."""
