@@ -74,7 +74,9 @@ def assert_same(once: ExperienceBuffer, twice: ExperienceBuffer) -> None:
         visible = torch.cat([visible[:head], visible[head + twice.batch_size :]])
     else:
         visible = visible[:count]
+    together = once.gather(visible)  # the field that the other follows from in the same pass
     for name, values in twice.gather(visible).items():
+        assert torch.equal(together[name], values), name
         assert torch.equal(once.gather(visible, [name])[name], values), name
     if count:
         windows = [gather_nstep(b, visible, 3, 0.9) for b in (once, twice)]
@@ -164,6 +166,11 @@ def test_any_type_and_shape(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         rows = [expected[3], expected[4], expected[2]]  # the ring went around
         indices = torch.arange(12)
         assert torch.equal(buffer.gather(indices, ["next_obs"])["next_obs"], torch.cat(rows))
+        own = buffer.gather(indices, ["obs"])["obs"]
+        together = buffer.gather(indices, ["next_obs", "obs"])
+        assert list(together) == ["next_obs", "obs"]
+        assert torch.equal(together["next_obs"], torch.cat(rows))
+        assert torch.equal(together["obs"], own)
         assert buffer.gather(indices[:0], ["next_obs"])["next_obs"].shape == (0, *shape)
 
 
@@ -191,8 +198,9 @@ def test_there_is_no_such_transition(index: int) -> None:
     for name, value in Walk(2, 0, 0.5).step().items():
         buffer.record(name, value)
     buffer.inc()
-    with pytest.raises((IndexError, RuntimeError), match="out of range"):
-        buffer.gather(torch.tensor([0, index]), ["next_obs"])
+    for fields in (["next_obs"], ["obs", "next_obs"]):
+        with pytest.raises((IndexError, RuntimeError), match="out of range"):
+            buffer.gather(torch.tensor([0, index]), fields)
 
 
 def test_borrowing_copies_nothing() -> None:

@@ -73,11 +73,22 @@ class CompiledSuccessorField(SuccessorField):
         return kernels.queue(ended, self._newest, *queue)
 
     def gather(self, indices: Tensor, newest_row: int) -> Tensor:
-        if indices.ndim == 1 and indices.dtype == torch.long:
-            result = self._flat.new_empty((len(indices), *self._flat.shape[1:]))
-            parts = self._source_words, self._final_words, self._newest
-            where = self._number_array, newest_row * self._envs, indices.contiguous().numpy()
-            if kernels.follow(*parts, *where, self._kept(result)):
-                return result
-            # An index is out of range: the way below says so.
-        return super().gather(indices, newest_row)
+        both = self._follow(indices, newest_row, own=False)
+        return both[1] if both else super().gather(indices, newest_row)
+
+    def gather_with_source(self, indices: Tensor, newest_row: int) -> tuple[Tensor, Tensor]:
+        both = self._follow(indices, newest_row, own=True)
+        return both or super().gather_with_source(indices, newest_row)
+
+    def _follow(self, indices: Tensor, newest_row: int, own: bool) -> tuple[Tensor, Tensor] | None:
+        """Return the source field, or nothing of it, and what followed; None if that is not to be.
+
+        An index is out of range then, or of another kind: torch's way does it or says so.
+        """
+        if indices.ndim != 1 or indices.dtype != torch.long:
+            return None
+        n, shape = len(indices), self._flat.shape[1:]
+        both = self._flat.new_empty((n * own, *shape)), self._flat.new_empty((n, *shape))
+        parts = self._source_words, self._final_words, self._newest
+        where = self._number_array, newest_row * self._envs, indices.contiguous().numpy()
+        return both if kernels.follow(*parts, *where, *map(self._kept, both)) else None

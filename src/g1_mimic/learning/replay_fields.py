@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class TransitionFields:
         self._flat: dict[str, Tensor] = {}  # the same memory [rows · envs, …]
         self._arrays: dict[str, np.ndarray] = {}  # the same memory for numpy, on the CPU
         self._successors: dict[str, SuccessorField] = {}
+        self._sources: dict[str, str] = {}  # of the successors
         self._pending: dict[str, tuple[str, tuple[str, ...], bool]] = {}  # without a source yet
         self._warned_of_copies = False
 
@@ -83,6 +84,7 @@ class TransitionFields:
                 raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
             flags = [self._stored[field] for field in ends]
             self._successors[name] = make_successor_field(self._stored[source], flags, borrow)
+            self._sources[name] = source
             del self._pending[name]
         return self._successors[name]
 
@@ -266,16 +268,28 @@ class TransitionFields:
             raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
         return self._flat[name] if flat else self._stored[name]
 
-    def gather(self, name: str, indices: Tensor, newest_row: int) -> Tensor:
-        """Return one field of the transitions ``indices`` [n].
+    def gather(self, names: Iterable[str], indices: Tensor, newest_row: int) -> dict[str, Tensor]:
+        """Return fields of the transitions ``indices`` [n].
 
         Raises:
             G1MimicError: if there is no such field.
         """
-        if name in self._successors:
-            return self._successors[name].gather(indices, newest_row)
-        # index_select is several times faster than indexing with brackets on large batches.
-        return self.memory(name, flat=True).index_select(0, indices)
+        names = list(names)
+        found: dict[str, Tensor] = {}
+        for name, source in self._sources.items():
+            if name in names and source in names and source not in found:
+                # One pass takes about four fifths of the time of two.
+                successor = self._successors[name]
+                found[source], found[name] = successor.gather_with_source(indices, newest_row)
+        for name in names:
+            if name in found:
+                continue
+            if name in self._successors:
+                found[name] = self._successors[name].gather(indices, newest_row)
+            else:
+                # index_select is several times faster than brackets on large batches.
+                found[name] = self.memory(name, flat=True).index_select(0, indices)
+        return {name: found[name] for name in names}
 
     # -- checkpoints ----------------------------------------------------------------------------
 

@@ -235,7 +235,7 @@ class TransitionRing:
         """
         names = self._fields.names if fields is None else fields
         newest_row = (self._head - 1) % self._buffer_len
-        return {name: self._fields.gather(name, indices, newest_row) for name in names}
+        return self._fields.gather(names, indices, newest_row)
 
     def newer_rows(self, indices: Tensor) -> Tensor:
         """Return, for flat ``indices``, how many completed rows follow each one's row."""

@@ -139,6 +139,13 @@ class SuccessorField:
         newest = (indices // self._envs == newest_row).view(axes)
         return torch.where(newest, latest, result)
 
+    def gather_with_source(self, indices: Tensor, newest_row: int) -> tuple[Tensor, Tensor]:
+        """Return the source field of the transitions and what followed them, [n, …] each.
+
+        Arguments are those of `gather`.
+        """
+        return self._flat.index_select(0, indices), self.gather(indices, newest_row)
+
     def clear(self) -> None:
         """Forget everything."""
         self._first = self._next = 0

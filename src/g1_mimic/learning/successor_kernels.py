@@ -48,9 +48,13 @@ def queue(
 
 @compiled
 def follow(
-    source: Any, finals: Any, newest: Any, numbers: Any, start: int, indices: Any, out: Any
-) -> bool:
+    source: Any, finals: Any, newest: Any, numbers: Any, start: int, indices: Any, own: Any,
+    out: Any,
+) -> bool:  # fmt: skip
     """Write what followed the transitions ``indices``; return whether there are such transitions.
+
+    Their own values are written on the way if they are asked for: with ascending indices many of
+    those have just been read as what followed another.
 
     Args:
         source: the source field of all slots [capacity, words].
@@ -59,13 +63,17 @@ def follow(
         numbers: of the end of each slot's transition, -1 where none ended [capacity].
         start: the newest row's first slot.
         indices: flat indices [n].
-        out: result [n, words].
+        own: result, the source field of the transitions [n, words], or nothing [0, words].
+        out: result, what followed them [n, words].
     """
     capacity, environments, words = len(source), len(newest), out.shape[1]
     for i in range(len(indices)):
         k = indices[i]
         if k < 0 or k >= capacity:
             return False
+        if len(own):
+            for j in range(words):
+                own[i, j] = source[k, j]
         if start <= k < start + environments:
             for j in range(words):
                 out[i, j] = newest[k - start, j]
@@ -92,4 +100,4 @@ def _call_all() -> None:
     for word in (np.uint8, np.float32):
         values, index = np.zeros((1, 1), word), np.zeros(1, np.int64)
         queue(np.zeros(1, np.bool_), values, values, index.copy(), 0, 0, 0)
-        follow(values, values, values, index, 0, index, values)
+        follow(values, values, values, index, 0, index, values, values)
