@@ -46,7 +46,11 @@ class Uniform:
         self.ring = TransitionRing(rows, envs, "cpu")
         self.ring.add_successor("next_obs", "obs", ("done",), borrow=True)
 
-    def insert(self, step: Arrays, tensors: Arrays) -> None:
+    def form(self, step: Arrays) -> Any:
+        """Return a step in the form that `insert` takes best; that is not timed."""
+        return step
+
+    def insert(self, step: Any) -> None:
         self.ring.record_row(step)
 
     def draw(self, n: int) -> Any:
@@ -94,8 +98,12 @@ class TorchRL:
         self.buffer = data.ReplayBuffer(storage=self.storage, sampler=self.sampler)
         self.envs = envs
 
-    def insert(self, step: Arrays, tensors: Arrays) -> None:
-        self.buffer.extend(self.as_batch(tensors, batch_size=[self.envs]))
+    def form(self, step: Arrays) -> Any:
+        tensors = {name: torch.from_numpy(value) for name, value in step.items()}
+        return self.as_batch(tensors, batch_size=[self.envs])
+
+    def insert(self, step: Any) -> None:
+        self.buffer.extend(step)
 
     def draw(self, n: int) -> Any:
         indices, info = self.sampler.sample(self.storage, n)
@@ -132,7 +140,10 @@ class Cpprb:
         priorities = np.random.default_rng(0).standard_exponential(ones.size).astype(np.float32)
         self.twin.add(x=ones, priorities=priorities)
 
-    def insert(self, step: Arrays, tensors: Arrays) -> None:
+    def form(self, step: Arrays) -> Any:
+        return step
+
+    def insert(self, step: Any) -> None:
         self.buffer.add(**step)
 
     def draw(self, n: int) -> Any:
@@ -160,15 +171,15 @@ class Tianshou:
         )  # fmt: skip
         self.ids = np.arange(envs)
 
-    def insert(self, step: Arrays, tensors: Arrays) -> None:
+    def form(self, step: Arrays) -> Any:
         done = step["done"]
-        self.buffer.add(
-            self.as_batch(
-                obs=step["obs"], obs_next=step["next_obs"], act=step["action"],
-                rew=step["reward"], terminated=done, truncated=np.zeros_like(done),
-            ),
-            self.ids,
+        return self.as_batch(
+            obs=step["obs"], obs_next=step["next_obs"], act=step["action"],
+            rew=step["reward"], terminated=done, truncated=np.zeros_like(done),
         )  # fmt: skip
+
+    def insert(self, step: Any) -> None:
+        self.buffer.add(step, self.ids)
 
     def draw(self, n: int) -> Any:
         indices = self.buffer.sample_indices(n)
@@ -218,8 +229,8 @@ def keep_freed_memory() -> None:
     libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def make_steps(envs: int, count: int = 4) -> list[tuple[Arrays, Arrays]]:
-    """Return random steps of all environments, in turn, each as arrays and as tensors.
+def make_steps(envs: int, count: int = 4) -> list[Arrays]:
+    """Return random steps of all environments, in turn.
 
     The next observation is the next step's observation, unless the episode ended.
     """
@@ -236,13 +247,11 @@ def make_steps(envs: int, count: int = 4) -> list[tuple[Arrays, Arrays]]:
             "done": done,
             "next_obs": np.where(done[:, None], last, obs[(k + 1) % count]),
         }
-        steps.append((step, {name: torch.from_numpy(value) for name, value in step.items()}))
+        steps.append(step)
     return steps
 
 
-def measure(
-    buffer: Any, steps: list[tuple[Arrays, Arrays]], batch: int, now: Clock
-) -> dict[str, float]:
+def measure(buffer: Any, steps: list[Any], batch: int, now: Clock) -> dict[str, float]:
     """Return the mean seconds of each operation over some cycles, timed where it happens in one.
 
     So every update is of other indices, and caches hold what they would in training; the first
@@ -254,7 +263,7 @@ def measure(
     sums = dict.fromkeys(OPERATIONS, 0.0)
     for k in range(cycles + 1):
         clock = [now()]
-        buffer.insert(*steps[k % len(steps)])
+        buffer.insert(steps[k % len(steps)])
         clock.append(now())
         _, _, indices = buffer.sample(batch)
         clock.append(now())
@@ -277,17 +286,18 @@ def compare(
 ) -> list[tuple[str, float, str, float]]:
     """Time all buffers at one size; return rows (what, ratio, to whom, target)."""
     rows = -(-capacity // envs)
-    steps = make_steps(envs)
+    arrays = make_steps(envs)
     buffers = [kind(rows, envs) for kind in kinds]
-    for buffer in buffers:
+    steps = [[buffer.form(step) for step in arrays] for buffer in buffers]
+    for buffer, given in zip(buffers, steps, strict=True):
         for row in range(rows + 1):  # one more: from here on, old transitions are replaced
-            buffer.insert(*steps[row % len(steps)])
+            buffer.insert(given[row % len(given)])
         for _ in range(capacity // 32768 + 1):  # priorities that differ
             indices = buffer.sample(32768)[2]
             errors = np.random.default_rng(2).standard_exponential(32768).astype(np.float32)
             buffer.update(indices, buffer.errors(errors))
     ours = buffers[1]
-    plain = rows * envs * sum(value[0].nbytes for value in steps[0][0].values())
+    plain = rows * envs * sum(value[0].nbytes for value in arrays[0].values())
     memory = 100.0 * ours.buffer.priority_nbytes() / plain
     saved = 100.0 * (1.0 - ours.buffer.nbytes() / plain)
     print(f"\n{capacity} x {envs} envs: observations stored once save {saved:.0f} % of the memory")
@@ -296,7 +306,7 @@ def compare(
         times: list[list[dict[str, float]]] = []
         for turn in range(rounds + 1):
             order = [(turn + k) % len(buffers) for k in range(len(buffers))]
-            results = {k: measure(buffers[k], steps, batch, now) for k in order}
+            results = {k: measure(buffers[k], steps[k], batch, now) for k in order}
             if turn:  # the first warms up
                 times.append([results[k] for k in range(len(buffers))])
         medians = [
