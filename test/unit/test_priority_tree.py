@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from g1_mimic.learning import compilation, power_kernels
 from g1_mimic.learning.compiled_tree import CompiledPriorityTree
+from g1_mimic.learning.priority_kernels import PIECE
 from g1_mimic.learning.priority_tree import FAN_OUT, RANGE, PriorityTree, make_priority_tree
 
 CPU = torch.device("cpu")
@@ -165,24 +166,32 @@ def test_errors_become_magnitudes(kind: Any, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
 def test_learning_at_once_is_measuring_and_setting(alpha: float) -> None:
-    """The same leaves to the bit, duplicates included; empty slots stay so; one bad entry: none."""
+    """The same leaves to the bit, duplicates included; empty slots stay so; one bad entry: none.
+
+    Sums are those of the leaves, over several of the pieces that are learned one by one.
+    """
     rng = np.random.default_rng(0)
-    indices = torch.from_numpy(rng.integers(0, 900, 700))
-    errors = torch.from_numpy((10.0 ** rng.uniform(-40, 38, 700)).astype(np.float32))
-    fast, plain = CompiledPriorityTree(1000, CPU), PriorityTree(1000, CPU)
+    count, stored, filled = 2 * PIECE + 500, 36_000, 32_000
+    indices = torch.from_numpy(rng.integers(0, stored, count))
+    errors = torch.from_numpy((10.0 ** rng.uniform(-40, 38, count)).astype(np.float32))
+    fast, plain = CompiledPriorityTree(40_000, CPU), PriorityTree(40_000, CPU)
     for tree in (fast, plain):
-        tree.fill(0, 800, 1.0)
-    assert fast.learn(indices, errors, 900, 1e-6, alpha)
-    assert not plain.learn(indices, errors, 900, 1e-6, alpha)
-    stored = indices < 800
-    new = plain.measure(indices, errors, 900, 1e-6)[0].pow(alpha).float()
-    plain.set(indices[stored], new[stored])
+        tree.fill(0, filled, 1.0)
+    assert fast.learn(indices, errors, stored, 1e-6, alpha)
+    assert not plain.learn(indices, errors, stored, 1e-6, alpha)
+    known = indices < filled
+    new = plain.measure(indices, errors, stored, 1e-6)[0].pow(alpha).float()
+    plain.set(indices[known], new[known])
     assert torch.equal(fast.leaves, plain.leaves)
     assert torch.equal(fast.highest, plain.highest)
-    for position, error, index in ((3, np.nan, 3), (5, np.inf, 5), (0, 1.0, 900), (2, 1.0, -1)):
+    remade = CompiledPriorityTree(40_000, CPU)
+    remade.assign(fast.leaves)
+    for ours, theirs in zip(fast._levels, remade._levels, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for position, error, index in ((3, np.nan, 3), (5, np.inf, 5), (0, 1.0, stored), (2, 1.0, -1)):
         errors_, indices_ = errors.clone(), indices.clone()
         errors_[position], indices_[position] = error, index
-        assert not fast.learn(indices_, 2.0 * errors_, 900, 1e-6, alpha)
+        assert not fast.learn(indices_, 2.0 * errors_, stored, 1e-6, alpha)
         assert torch.equal(fast.leaves, plain.leaves)
 
 

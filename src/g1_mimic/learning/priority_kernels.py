@@ -71,10 +71,10 @@ def renew(leaves: Any, lines: Any, blocks: Any, start: int, stop: int, highest: 
 
 
 @compiled
-def sum_touched(leaves: Any, lines: Any, blocks: Any, touched: Any, indices: Any) -> None:
-    """Re-sum what leaves ``indices`` are in.
+def sum_lines(leaves: Any, lines: Any, touched: Any, indices: Any) -> None:
+    """Re-sum the lines that leaves ``indices`` are in, and mark their blocks as touched.
 
-    In passes of its own: a line that is read right after a leaf of it is written stalls the CPU.
+    In a pass of its own: a line that is read right after a leaf of it is written stalls the CPU.
     """
     done = -1
     for i in range(indices.size):
@@ -83,6 +83,11 @@ def sum_touched(leaves: Any, lines: Any, blocks: Any, touched: Any, indices: Any
             lines[line] = sum_line(leaves, line)
             touched[line >> 6] = 1
             done = line
+
+
+@compiled
+def sum_blocks(lines: Any, blocks: Any, touched: Any) -> None:
+    """Re-sum the blocks that are marked as touched, and take the marks away."""
     for block in range(blocks.size):
         if touched[block]:
             touched[block] = 0
@@ -99,7 +104,8 @@ def put(
         leaves[indices[i]] = values[i]
         top = max(top, values[i])
     highest[0] = top
-    sum_touched(leaves, lines, blocks, touched, indices)
+    sum_lines(leaves, lines, touched, indices)
+    sum_blocks(lines, blocks, touched)
 
 
 @compiled
@@ -128,8 +134,10 @@ def learn(
             if leaves[k] > 0.0:
                 leaves[k] = new[i]
                 top = max(top, new[i])
+        # Here, while the leaves are in the cache; what a later piece changes is summed anew there.
+        sum_lines(leaves, lines, touched, indices[start : start + size])
     highest[0] = top
-    sum_touched(leaves, lines, blocks, touched, indices)
+    sum_blocks(lines, blocks, touched)
     return True
 
 
