@@ -292,8 +292,9 @@ def compare(
     for buffer, given in zip(buffers, steps, strict=True):
         for row in range(rows + 1):  # one more: from here on, old transitions are replaced
             buffer.insert(given[row % len(given)])
-    for buffer in buffers:  # all are full: memory that long lay idle is slow when it is read again
-        for _ in range(capacity // 32768 + 1):  # priorities that differ
+    # Priorities that differ. In turn: memory that lay idle is slow when it is read again.
+    for _ in range(capacity // 32768 + 1):
+        for buffer in buffers:
             indices = buffer.sample(32768)[2]
             errors = np.random.default_rng(2).standard_exponential(32768).astype(np.float32)
             buffer.update(indices, buffer.errors(errors))
