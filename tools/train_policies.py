@@ -41,34 +41,52 @@ SIZE = 130, 170
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a policy is trained: first its clip, then the same on robots that differ."""
+class Stage:
+    """A part of a training."""
 
-    motion: str
     steps: int
-    """Environment steps on the nominal robot."""
-    robust_steps: int
-    """Environment steps after that, with the mild preset."""
+    """Environment steps at its end, since the beginning."""
+    settings: tuple[str, ...] = ()
+    """What it changes: KEY=VALUE."""
 
-    def commands(self, run: str) -> list[list[str]]:
-        """Return the commands, each as a list of words."""
-        first = ["g1-mimic", "train", "--motion", self.motion, "--run-dir", run]
-        first += ["--total-env-steps", str(self.steps)]
-        second = ["g1-mimic", "train", "--resume", "--run-dir", run, "--total-env-steps"]
-        second += [str(self.steps + self.robust_steps)]
-        second += ["--set", "env.randomisation.preset=mild"]
-        return [first, second] if self.robust_steps else [first]
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a policy is trained: one stage after the other."""
+
+    stages: tuple[Stage, ...]
+    motion: str = ""
+    """The clip, if it is not called as the policy."""
+    options: tuple[str, ...] = ()
+    """Words of the first command."""
+
+    def commands(self, name: str) -> list[list[str]]:
+        """Return the commands that train the policy ``name``, each as a list of words."""
+        run = f"runs/{name}"
+        begin = ["--motion", self.motion or name, "--run-dir", run, *self.options]
+        commands = []
+        for number, stage in enumerate(self.stages):
+            words = ["g1-mimic", "train", *(["--resume", "--run-dir", run] if number else begin)]
+            words += ["--total-env-steps", str(stage.steps)]
+            commands.append(words + [word for item in stage.settings for word in ("--set", item)])
+        return commands
+
+
+def nominal_then_mild(steps: int, more_steps: int) -> Recipe:
+    """First the clip, then the same on robots that differ and are pushed a little."""
+    mild = Stage(steps + more_steps, ("env.randomisation.preset=mild",))
+    return Recipe((Stage(steps), mild))
 
 
 POLICIES = {
-    "stand": Recipe("stand", 150_000, 250_000),
-    "squat": Recipe("squat", 100_000, 100_000),
-    "wave": Recipe("wave", 100_000, 0),
-    "march": Recipe("march", 200_000, 150_000),
-    "walk": Recipe("walk", 250_000, 300_000),
-    "walk_slow": Recipe("walk_slow", 200_000, 150_000),
-    "turn": Recipe("turn", 200_000, 150_000),
-    "dance": Recipe("dance", 400_000, 600_000),
+    "stand": nominal_then_mild(150_000, 250_000),
+    "squat": nominal_then_mild(100_000, 100_000),
+    "wave": Recipe((Stage(100_000),)),
+    "march": nominal_then_mild(200_000, 150_000),
+    "walk": nominal_then_mild(250_000, 300_000),
+    "walk_slow": nominal_then_mild(200_000, 150_000),
+    "turn": nominal_then_mild(200_000, 150_000),
+    "dance": nominal_then_mild(400_000, 600_000),
 }
 
 
@@ -95,7 +113,7 @@ class Result:
 def train(name: str, recipe: Recipe) -> Path:
     """Run what is left of the commands and return the run's folder."""
     run = ROOT / "runs" / name
-    for number, command in enumerate(recipe.commands(f"runs/{name}")):
+    for number, command in enumerate(recipe.commands(name)):
         mark = run.with_name(f"{name}_done_{number}")
         if not mark.exists():
             run.parent.mkdir(exist_ok=True)
@@ -173,7 +191,7 @@ def describe(results: dict[str, Result]) -> None:
     commands = [
         " ".join(words)
         for name in results
-        for words in POLICIES[name].commands(f"runs/{name}")
+        for words in POLICIES[name].commands(name)
     ]
     head, _, rest = readme.read_text(encoding="utf-8").partition("<!-- results -->\n")
     tail = rest.partition("<!-- end -->\n")[2]
