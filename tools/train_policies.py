@@ -87,6 +87,23 @@ POLICIES = {
     "walk_slow": nominal_then_mild(200_000, 150_000),
     "turn": nominal_then_mild(200_000, 150_000),
     "dance": nominal_then_mild(400_000, 600_000),
+    # Its ankles move the pressure under its feet by less than 5 cm: no pushes, but the friction of
+    # motors and gears, which takes a tenth of their torque.
+    "stand_guide": Recipe(
+        (
+            Stage(500_000, ("evaluation.interval_env_steps=50000",)),
+            Stage(
+                1_000_000,
+                (
+                    "env.randomisation.preset=mild",
+                    "env.randomisation.push_velocity=[0,0,0,0,0,0]",
+                    "env.randomisation.joint_friction=[0,1.2]",
+                ),
+            ),
+        ),
+        motion="stand_still",
+        options=("--robot", "g1_guide", "--config", "train_hard"),
+    ),
 }
 
 
