@@ -207,6 +207,12 @@ def _add_render(commands: Any) -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--motion",
+        default="",
+        metavar="NAME",
+        help="the clip to track, of a policy that carries several (default: its first)",
+    )
+    parser.add_argument(
         "--action-scale",
         default="",
         metavar="RAD|effort",
@@ -219,7 +225,8 @@ def _add_render(commands: Any) -> None:
 def _render(args: argparse.Namespace) -> None:
     from g1_mimic.learning.rollout import render_source
 
-    print(render_source(args.source, Path(args.output), args.seconds, args.seed, args.action_scale))
+    output, scale = Path(args.output), args.action_scale
+    print(render_source(args.source, output, args.seconds, args.seed, scale, args.motion))
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ def test_assignments_become_nested_settings() -> None:
         (["evaluate", "{folder}"], "has no policy.onnx"),
         (["export", "{folder}", "-o", "x.onnx"], "cannot read checkpoint"),
         (["render", "stand", "-o", "x.txt"], "pictures end in .png"),
+        (["render", "stand", "-o", "x.png", "--motion", "walk"], "stand is a clip itself"),
         (["plot", "{folder}", "-o", "x.png"], "is not a run folder"),
         (["plot", "{folder}", "-o", "x.txt"], "plots end in .png"),
         (["motion", "info", "{truncated}"], "motion files are"),

@@ -18,7 +18,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.evaluation import evaluate, start_frames
 from g1_mimic.learning.plots import plot_runs, read_run
-from g1_mimic.learning.rollout import evaluate_policy, motions_of_policy
+from g1_mimic.learning.rollout import evaluate_policy, film_policy, motions_of_policy
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import load_motion
@@ -239,3 +239,15 @@ def test_run_and_evaluation_tell_each_clip(run: Trainer, tmp_path: Path) -> None
     plot_runs([str(run.folder.path)], tmp_path / "plot.png")
     result = evaluate_policy(run.folder.policy, episodes=4, seconds=0.5)
     assert set(result.per_clip) == {"walk", "squat"}
+
+
+def test_a_film_is_of_the_clip_that_was_chosen(run: Trainer) -> None:
+    """By default of the first; the reference of each begins with its own first frame."""
+    policy = OnnxPolicy.load(run.folder.policy)
+    walk, squat = run.motions.clips
+    for name, clip in (("", walk), ("walk", walk), ("squat", squat)):
+        robot, reference = film_policy(policy, 0.1, seed=0, motion=name)
+        assert robot.shape == reference.shape == (5, 36)
+        np.testing.assert_allclose(reference[:, 7:], clip.joint_pos[:5], atol=1e-5)
+    with pytest.raises(G1MimicError, match="no clip 'stand'; it carries walk, squat"):
+        film_policy(policy, 0.1, seed=0, motion="stand")

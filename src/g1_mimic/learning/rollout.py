@@ -189,13 +189,28 @@ def evaluate_policy(
         env.close()
 
 
-def film_policy(policy: OnnxPolicy, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Run one episode from the clip's start; return qpos of robot and reference [T, 36]."""
+def film_policy(
+    policy: OnnxPolicy, seconds: float, seed: int, motion: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one episode from a clip's start; return qpos of robot and reference [T, 36].
+
+    Args:
+        policy: the policy.
+        seconds: longest episode.
+        seed: of the environment.
+        motion: name of a clip that the policy carries; empty for its first.
+
+    Raises:
+        G1MimicError: if the policy carries no such clip.
+    """
     env = make_policy_env(policy, None, 1, {"episode_length_s": seconds})
     act = batched_act(policy, env.reference)
+    firsts = {span.name: span.first for span in env.reference.spans}
+    if motion and motion not in firsts:
+        raise G1MimicError(f"the policy has no clip '{motion}'; it carries {', '.join(firsts)}")
     try:
         env.reset(seed)
-        env.reset_to(np.array([0]), np.array([0]), noise=0.0)
+        env.reset_to(np.array([0]), np.array([firsts.get(motion, 0)]), noise=0.0)
         observations = env.observe()
         robot, reference = [env.physics.qpos[0].copy()], [env.reference.qpos[0]]
         for _ in range(round(seconds * CONTROL_RATE)):
@@ -211,12 +226,13 @@ def film_policy(policy: OnnxPolicy, seconds: float, seed: int) -> tuple[np.ndarr
 
 
 def render_source(
-    source: str, output: Path, seconds: float, seed: int, action_scale: str = ""
+    source: str, output: Path, seconds: float, seed: int, action_scale: str = "", motion: str = ""
 ) -> str:
     """Draw a policy or a clip into ``output`` (.mp4 or .png); return a line for the user.
 
     Raises:
-        G1MimicError: if the source is neither, or nothing can be drawn on this machine.
+        G1MimicError: if the source is neither, a clip is chosen that it does not carry, or nothing
+            can be drawn on this machine.
     """
     from g1_mimic.robot.render import check_picture_path, render_motion
 
@@ -224,7 +240,9 @@ def render_source(
     reference = None
     if Path(source).is_dir() or source.endswith(".onnx"):
         policy = OnnxPolicy.load(find_policy(source), action_scale)
-        qpos, reference = film_policy(policy, seconds, seed)
+        qpos, reference = film_policy(policy, seconds, seed, motion)
+    elif motion:
+        raise G1MimicError(f"{source} is a clip itself: --motion chooses one that a policy carries")
     else:
         qpos = load_motion(source).qpos()[: round(seconds * CONTROL_RATE)]
     render_motion(output, qpos, fps=CONTROL_RATE, reference_qpos=reference)

@@ -93,9 +93,17 @@ def _all_metrics(found: Sequence[Assessment]) -> str:
 
 
 def _pictures(assessment: Assessment, policy: OnnxPolicy, film: bool) -> str:
-    robot, reference = film_policy(policy, assessment.options.seconds, assessment.options.seed)
-    seconds = len(robot) / CONTROL_RATE
-    words = f"{assessment.name}, {seconds:.1f} s from the clip's start; the ghost is the reference"
+    clips = [span.name for span in policy.metadata.spans(policy.num_frames)]
+    return "\n".join(_picture(assessment, policy, film, clip) for clip in clips)
+
+
+def _picture(assessment: Assessment, policy: OnnxPolicy, film: bool, clip: str) -> str:
+    options = assessment.options
+    robot, reference = film_policy(policy, options.seconds, options.seed, clip)
+    words = (
+        f"{assessment.name}, {len(robot) / CONTROL_RATE:.1f} s from the start of "
+        f"{clip or 'the clip'}; the ghost is the reference"
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("film.mp4" if film else "moments.png")
         render_motion(path, robot, CONTROL_RATE, reference_qpos=reference)
