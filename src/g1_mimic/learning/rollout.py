@@ -212,7 +212,7 @@ def film_policy(
         env.reset(seed)
         env.reset_to(np.array([0]), np.array([firsts.get(motion, 0)]), noise=0.0)
         observations = env.observe()
-        robot, reference = [env.physics.qpos[0].copy()], [env.reference.qpos[0]]
+        robot, reference = [env.physics.qpos[0].copy()], [env.reference.qpos[env.frame[0]]]
         for _ in range(round(seconds * CONTROL_RATE)):
             result = env.step(act(observations.policy, env.frame))
             if result.terminated[0] or result.truncated[0]:
