@@ -6,7 +6,11 @@ from g1_mimic.files import share_dir
 
 POLICIES = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
 
+LEANING_ON_LIMITS = {"stand_guide"}
+"""Stay up only where targets are held to this package's limits."""
+
 _FREER = {"dance": 0.25}
+_FRAILER = {"stand_guide": 0.1}  # 8 N m per ankle move the pressure under its feet by under 5 cm
 
 
 def largest_error(name: str) -> float:
@@ -15,8 +19,5 @@ def largest_error(name: str) -> float:
 
 
 def start_noise(name: str) -> float:
-    """Return the scale of the noise at the start of an episode that a robot can stand.
-
-    The ankles of the guide's robot, 8 N m each, move the pressure under its feet by less than 5 cm.
-    """
-    return 0.1 if name == "stand_guide" else 0.25
+    """Return the scale of the noise at the start of an episode that a robot can stand."""
+    return _FRAILER.get(name, 0.25)
