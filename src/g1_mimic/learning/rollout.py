@@ -206,9 +206,9 @@ def film_policy(
     env = make_policy_env(policy, None, 1, {"episode_length_s": seconds})
     act = batched_act(policy, env.reference)
     firsts = {span.name: span.first for span in env.reference.spans}
-    if motion and motion not in firsts:
-        raise G1MimicError(f"the policy has no clip '{motion}'; it carries {', '.join(firsts)}")
     try:
+        if motion and motion not in firsts:
+            raise G1MimicError(f"the policy has no clip '{motion}'; it carries {', '.join(firsts)}")
         env.reset(seed)
         env.reset_to(np.array([0]), np.array([firsts.get(motion, 0)]), noise=0.0)
         observations = env.observe()
