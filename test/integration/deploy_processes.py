@@ -55,30 +55,40 @@ def composed(simulation: dict[str, Any], policy: dict[str, Any]) -> Iterator[Pop
             yield process
 
 
-class Watcher(Client):
-    """Keeps what the nodes say."""
+class Inquirer(Client):
+    """Keeps what the nodes say of their state."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.status: dict[str, str] = {}
+        self.node.create_subscription(DiagnosticArray, "diagnostics", self._on_status, 10)
+
+    def _on_status(self, message: DiagnosticArray) -> None:
+        self.status.update({s.name: s.message for s in message.status})
+
+    def heard(self) -> str:
+        return f"{self.status}"
+
+    def said(self, node: str) -> str:
+        """The last diagnostic message of a node."""
+        return self.status.get(node, "")
+
+
+class Watcher(Inquirer):
+    """Keeps what the nodes say and do."""
 
     def __init__(self) -> None:
         super().__init__("watcher")
         self.modes: list[str] = []
         self.targets: list[JointState] = []
         self.gains: list[Float64MultiArray] = []
-        self.status: dict[str, str] = {}
         subscribe = self.node.create_subscription
         subscribe(String, "policy/mode", lambda m: self.modes.append(m.data), LATCHED_QOS)
         subscribe(JointState, "joint_targets", self.targets.append, EVERY_ONE)
         subscribe(Float64MultiArray, "joint_gains", self.gains.append, LATCHED_QOS)
-        subscribe(DiagnosticArray, "diagnostics", self._on_status, 10)
-
-    def _on_status(self, message: DiagnosticArray) -> None:
-        self.status.update({s.name: s.message for s in message.status})
 
     def heard(self) -> str:
-        return f"modes {self.modes}, {self.status}"
-
-    def said(self, node: str) -> str:
-        """The last diagnostic message of a node."""
-        return self.status.get(node, "")
+        return f"modes {self.modes}, {super().heard()}"
 
     def transition(self, number: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=number))
