@@ -30,6 +30,7 @@ ARGUMENTS: Arguments = {
     "seed": (int, "Seed of everything random in the run"),
     "device": (str, "Device of the learner: auto, cpu, cuda or cuda:N"),
     "run_dir": (str, "Folder of the run; empty: a new one under ./runs"),
+    "warm_start": (str, "Run folder or checkpoint whose networks the run begins with"),
     "resume": (bool, "Continue the run in run_dir (empty: the newest) with its own settings; "
                "only arguments given here change them"),
 }  # fmt: skip

@@ -87,6 +87,11 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--run-dir", help="folder of the run (default: a new one under runs/)")
     parser.add_argument(
+        "--warm-start",
+        metavar="RUN",
+        help="begin with the networks of another run (its best policy) or checkpoint",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         default=None,
@@ -99,7 +104,7 @@ def _add_train(commands: Any) -> None:
 
 TRAIN_OPTIONS = (
     "motion", "task", "robot", "num_envs", "total_env_steps", "sampling", "seed", "device",
-    "run_dir", "resume",
+    "run_dir", "warm_start", "resume",
 )  # fmt: skip
 
 

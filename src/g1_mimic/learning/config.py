@@ -86,6 +86,9 @@ class TrainConfig(Settings):
     run_dir: str = ""
     """Folder of the run; empty makes a new one under runs_root."""
     runs_root: str = "runs"
+    warm_start: str = ""
+    """Run folder (its best policy) or checkpoint whose networks this run begins with; empty: new
+    ones."""
     resume: bool = False
     """Continue the run in run_dir, or the newest one under runs_root."""
     log_interval_s: float = Field(5.0, gt=0, le=3600.0, json_schema_extra=LIVE)

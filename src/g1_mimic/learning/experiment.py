@@ -41,8 +41,8 @@ def resolve(config: TrainConfig) -> Experiment:
         replay = {k: getattr(adaptive, k) for k in ("alpha", "beta", "beta_increment", "epsilon")}
         changes["sampling"] = "per" if adaptive.enabled else "uniform"
         changes["replay"] = config.replay.model_copy(update=replay)
-    config = config.model_copy(update=changes)
     profile, env_config = task.profile(), task.env_config(config.env)
+    config = config.model_copy(update={**changes, "env": env_config})
     motions = _prepared(MotionLibrary.of(task.clip()), profile, env_config)
     return Experiment(config, profile, motions, env_config)
 

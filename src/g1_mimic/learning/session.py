@@ -56,6 +56,10 @@ def open_trainer(settings: TrainConfig) -> Trainer:
         raise G1MimicError(f"{folder.config} has no 'config' section: not a run's configuration")
     changes = settings.model_dump(mode="json", exclude_unset=True)
     _require_same_files(stored, changes, found)
+    if changes.get("warm_start", "") not in ("", stored.get("warm_start")):
+        raise G1MimicError(
+            f"{found} has networks already: warm_start is for a new run, without resume"
+        )
     config = validate(TrainConfig, merge(stored, changes), folder.config)
     return Trainer(config, found, resume=True)
 
@@ -67,6 +71,8 @@ def with_whole_paths(settings: TrainConfig) -> TrainConfig:
     own = {name: str(path.resolve()) for name, path in paths.items() if path.is_file()}
     if "motion" in given:
         own["motion"] = whole_paths(settings.motion)
+    if settings.warm_start:
+        own["warm_start"] = str(Path(settings.warm_start).expanduser().resolve())
     return settings.model_copy(update=own)
 
 

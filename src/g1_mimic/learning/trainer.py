@@ -33,6 +33,7 @@ from g1_mimic.learning.progress import Progress
 from g1_mimic.learning.run_control import RunControl
 from g1_mimic.learning.run_folder import RunFolder
 from g1_mimic.learning.sampling import HISTOGRAM_EDGES, make_replay
+from g1_mimic.learning.warm_start import warm_start
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.export import export_tracking_policy
 
@@ -108,6 +109,8 @@ class Trainer(RunControl):
         """Environment steps at the last evaluation; -1 before the first one."""
         self._clock, self._cpu_clock = time.monotonic(), time.process_time()
         if state is None:
+            if config.warm_start:
+                warm_start(self.learner, config.warm_start, config)
             self.folder.create(self.config.model_dump(mode="json"), again=resume)
             self._obs = self.env.reset()
         else:
