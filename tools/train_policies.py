@@ -72,21 +72,27 @@ class Recipe:
         return commands
 
 
-def nominal_then_mild(steps: int, more_steps: int) -> Recipe:
-    """First the clip, then the same on robots that differ and are pushed a little."""
-    mild = Stage(steps + more_steps, ("env.randomisation.preset=mild",))
-    return Recipe((Stage(steps), mild))
+def like_walk(steps: int) -> Recipe:
+    """What the walk has learned about balance is where the others begin."""
+    options = ("--config", "train_robust", "--warm-start", "runs/walk")
+    return Recipe((Stage(steps),), options=options)
 
 
 POLICIES = {
-    "stand": nominal_then_mild(150_000, 250_000),
-    "squat": nominal_then_mild(100_000, 100_000),
-    "wave": Recipe((Stage(100_000),)),
-    "march": nominal_then_mild(200_000, 150_000),
-    "walk": nominal_then_mild(250_000, 300_000),
-    "walk_slow": nominal_then_mild(200_000, 150_000),
-    "turn": nominal_then_mild(200_000, 150_000),
-    "dance": nominal_then_mild(400_000, 600_000),
+    "walk": Recipe(
+        (
+            Stage(1_000_000, ("learner.final_learning_rate=1.0",)),
+            Stage(4_000_000, ("learner.final_learning_rate=0.1",)),
+        ),
+        options=("--config", "train_robust"),
+    ),
+    "walk_slow": like_walk(1_200_000),
+    "turn": like_walk(1_200_000),
+    "march": like_walk(1_000_000),
+    "stand": like_walk(1_000_000),
+    "squat": like_walk(1_000_000),
+    "wave": like_walk(1_000_000),
+    "dance": like_walk(1_500_000),
     # Its ankles move the pressure under its feet by less than 5 cm: no pushes, but the friction of
     # motors and gears, which takes a tenth of their torque.
     "stand_guide": Recipe(

@@ -26,6 +26,15 @@ def test_the_file_for_hard_clips_is_found_by_name_and_valid() -> None:
     assert hard.model_dump(include=same) == usual.model_dump(include=same)
 
 
+def test_the_file_for_pushed_robots_is_found_by_name_and_valid() -> None:
+    """config/train_robust.yaml: BeyondMimic's robots, mirrored, with the same clip and reward."""
+    robust, usual = load_train_config("train_robust"), TrainConfig()
+    assert robust.env.randomisation.resolved().push_velocity[0] == 0.5
+    assert robust.mirror and robust.replay.capacity > usual.replay.capacity
+    same = {"exclude": {"randomisation"}}
+    assert robust.env.model_dump(**same) == usual.env.model_dump(**same)
+
+
 def test_misspelled_key_names_its_place_and_the_right_one() -> None:
     """A typo in a nested key gives the file, the path of the key and a suggestion."""
     data = {"learner": {"learning_rat": 1e-3}}
