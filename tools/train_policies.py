@@ -78,7 +78,7 @@ class Recipe:
         return commands
 
 
-def robust(steps: int, orientations: float = 2.0) -> Recipe:
+def robust(*steps: int, orientations: float = 2.0) -> Recipe:
     """A clip, to what a walk under pushes has learned about balance.
 
     Pushed robots take to a posture that is good for nothing but the next push, the more so where
@@ -88,14 +88,16 @@ def robust(steps: int, orientations: float = 2.0) -> Recipe:
         f"env.reward.tracking.body_ori={orientations:g}",
         "env.reward.tracking.body_ori_std=0.3",
     )
-    return Recipe((Stage(steps, posture),), options=ROBUST, begins_with="base")
+    begin, *more = steps
+    stages = (Stage(begin, posture), *map(Stage, more))
+    return Recipe(stages, options=ROBUST, begins_with="base")
 
 
 ROBUST = ("--config", "train_robust")
 
 POLICIES = {
-    "stand": robust(600_000, orientations=4.0),
-    "squat": robust(500_000, orientations=4.0),
+    "stand": robust(600_000, 1_000_000, orientations=4.0),
+    "squat": robust(500_000, 800_000, orientations=4.0),
     "wave": robust(500_000, orientations=4.0),
     "march": robust(800_000),
     "walk": robust(800_000),
