@@ -96,7 +96,7 @@ def robust(*steps: int, orientations: float = 2.0) -> Recipe:
 ROBUST = ("--config", "train_robust")
 
 POLICIES = {
-    "stand": Recipe((Stage(150_000), Stage(400_000, ("env.randomisation.preset=mild",)))),
+    "stand": robust(400_000, orientations=3.0),
     "squat": robust(500_000, 800_000, orientations=4.0),
     "wave": robust(500_000, orientations=4.0),
     "march": robust(800_000),
