@@ -25,7 +25,7 @@ FILE = "train.launch.py"
 TIMEOUT = 120.0
 ARGUMENTS = (
     "task", "motion", "robot", "num_envs", "total_env_steps", "sampling", "seed", "device",
-    "run_dir", "resume", "params_file",
+    "run_dir", "warm_start", "resume", "params_file",
 )  # fmt: skip
 SMALL: dict[str, Any] = {
     "num_envs": 8,
