@@ -78,6 +78,9 @@ class Recipe:
         return commands
 
 
+ROBUST = ("--config", "train_robust")
+
+
 def robust(*steps: int, orientations: float = 2.0) -> Recipe:
     """A clip, to what a walk under pushes has learned about balance.
 
@@ -92,8 +95,6 @@ def robust(*steps: int, orientations: float = 2.0) -> Recipe:
     stages = (Stage(begin, posture), *map(Stage, more))
     return Recipe(stages, options=ROBUST, begins_with="base")
 
-
-ROBUST = ("--config", "train_robust")
 
 POLICIES = {
     "stand": robust(400_000, orientations=3.0),

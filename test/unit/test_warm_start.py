@@ -97,7 +97,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, case: str) -> None:
     elif case == "tensors":
         save_checkpoint(source, {"weights": torch.zeros(3)})
     elif case == "settings":  # of another version
-        save_checkpoint(source, {"config": '{"colour": "red"}', "learner": {}})
+        save_checkpoint(source, {"config": '{"colour": "red"}', "learner": {}, "env_steps": 0})
     with pytest.raises(G1MimicError, match=str(source)) as error:
         open_trainer(config(tmp_path / "run", warm_start=str(source)))
     assert "\n" not in str(error.value)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from g1_mimic.errors import G1MimicError, WriteError
 from g1_mimic.files import atomic_write
+from g1_mimic.learning.config import TrainConfig
+from g1_mimic.settings import validate
 
 PATTERN = "step_*.pt"
 
@@ -59,6 +62,33 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise G1MimicError(f"cannot read checkpoint {path}: it does not hold a mapping")
     return state
+
+
+class Learned(NamedTuple):
+    """What a training run has learned, by one of its checkpoints."""
+
+    config: TrainConfig
+    weights: dict[str, Any]
+    """`Learner.state_dict`."""
+    env_steps: int
+
+
+def learned_in(state: dict[str, Any], source: str) -> Learned:
+    """Return what a checkpoint says of its run's settings and networks.
+
+    Args:
+        state: the checkpoint.
+        source: what it is called in errors.
+
+    Raises:
+        G1MimicError: if it is not one of a training run, or of a version with other settings.
+    """
+    try:
+        settings = json.loads(state["config"])
+        weights, env_steps = state["learner"], int(state["env_steps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise G1MimicError(f"{source} is no checkpoint of a training run") from error
+    return Learned(validate(TrainConfig, settings, source), weights, env_steps)
 
 
 def numbered(folder: Path) -> list[Path]:

@@ -262,8 +262,7 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
     Raises:
         G1MimicError: if the run, the checkpoint or the settings in it do not fit.
     """
-    from g1_mimic.learning.checkpoint import load_checkpoint, newest_checkpoint
-    from g1_mimic.learning.config import TrainConfig
+    from g1_mimic.learning.checkpoint import learned_in, load_checkpoint, newest_checkpoint
     from g1_mimic.learning.experiment import resolve
     from g1_mimic.learning.learner import Learner
     from g1_mimic.learning.run_folder import RunFolder
@@ -275,11 +274,7 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
         state = newest_checkpoint(folder.checkpoints)
     else:
         state = load_checkpoint(folder.best if checkpoint == "best" else Path(checkpoint))
-    try:
-        config = TrainConfig.model_validate_json(state["config"])
-        weights, steps = state["learner"], int(state["env_steps"])
-    except (KeyError, ValueError) as error:
-        raise G1MimicError(f"checkpoint of {run} is not one of a training run: {error}") from error
+    config, weights, steps = learned_in(state, f"{run}: {checkpoint}")
     config, profile, motions, env_config = resolve(config)
     env = TrackingEnv(motions, profile, env_config, 1)
     learner = Learner(

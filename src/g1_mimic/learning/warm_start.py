@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.checkpoint import load_checkpoint
+from g1_mimic.learning.checkpoint import learned_in, load_checkpoint
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.learner import Learner
 from g1_mimic.learning.run_folder import RunFolder
-from g1_mimic.settings import validate
 
 SAME = {
     "env": ("policy_observation", "critic_observation", "action_base", "action_bound"),
@@ -35,11 +33,7 @@ def warm_start(learner: Learner, source: str | Path, config: TrainConfig) -> Non
     """
     path = Path(source).expanduser()
     state = load_checkpoint(RunFolder(path).best if path.is_dir() else path)
-    try:
-        settings, weights = json.loads(state["config"]), state["learner"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise G1MimicError(f"warm_start: {source} is no checkpoint of a training run") from error
-    before = validate(TrainConfig, settings, f"warm_start: {source}")
+    before, weights, _ = learned_in(state, f"warm_start: {source}")
     for section, keys in SAME.items():
         for key in keys:
             old, new = (getattr(getattr(c, section), key) for c in (before, config))
