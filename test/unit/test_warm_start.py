@@ -86,7 +86,9 @@ def test_networks_that_mean_something_else_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("case", ["missing", "empty folder", "text", "tensors", "settings"])
+@pytest.mark.parametrize(
+    "case", ["missing", "empty folder", "text", "opcodes", "tensors", "settings"]
+)
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, case: str) -> None:
     """One line with the path."""
     source = tmp_path / "source"
@@ -94,6 +96,8 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, case: str) -> None:
         source.mkdir()
     elif case == "text":
         source.write_text("walk")
+    elif case == "opcodes":  # text that an unpickler takes for instructions
+        source.write_text("text")
     elif case == "tensors":
         save_checkpoint(source, {"weights": torch.zeros(3)})
     elif case == "settings":  # of another version

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +54,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of bytes that are no checkpoint, the unpickler raises anything
         detail = str(error).strip().splitlines() or ["unknown error"]
         raise G1MimicError(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
     if not isinstance(state, dict):
