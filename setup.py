@@ -61,13 +61,13 @@ setup(
     extras_require={"dev": requirements("dev"), "test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "g1-mimic = g1_mimic.cli:main",
-            "trainer = g1_mimic.nodes.trainer:main",
-            "mujoco_sim = g1_mimic.nodes.mujoco_sim:main",
-            "policy = g1_mimic.nodes.policy:main",
-            "composed = g1_mimic.nodes.composed:main",
-            "recorder = g1_mimic.nodes.recorder:main",
-            "monitor = g1_mimic.nodes.monitor:main",
+            "g1-mimic = g1_mimic.cli.main:main",
+            "trainer = g1_mimic.nodes.executables:trainer",
+            "mujoco_sim = g1_mimic.nodes.executables:mujoco_sim",
+            "policy = g1_mimic.nodes.executables:policy",
+            "composed = g1_mimic.nodes.executables:composed",
+            "recorder = g1_mimic.nodes.executables:recorder",
+            "monitor = g1_mimic.nodes.executables:monitor",
         ],
     },
 )

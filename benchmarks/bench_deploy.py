@@ -40,7 +40,7 @@ def echo() -> None:
     from ros_echo import joint_state
     from sensor_msgs.msg import Imu, JointState
 
-    from g1_mimic.nodes.common import STREAM_QOS
+    from g1_mimic.nodes.shared.common import STREAM_QOS
 
     rclpy.init()
     node = rclpy.create_node("echo")
@@ -71,9 +71,9 @@ class Driver:
         from sensor_msgs.msg import Imu, JointState
         from std_msgs.msg import Float64
 
-        from g1_mimic.nodes.common import STREAM_QOS, steady_timer
-        from g1_mimic.nodes.messages import set_quaternion, set_stamp
-        from g1_mimic.nodes.policy_file import load_policy
+        from g1_mimic.nodes.shared.common import STREAM_QOS, steady_timer
+        from g1_mimic.nodes.shared.messages import set_quaternion, set_stamp
+        from g1_mimic.policy.load import load_policy
 
         self._set_stamp, self._rng = set_stamp, np.random.default_rng(0)
         frame = load_policy(policy).reference(0)
@@ -202,7 +202,8 @@ def main() -> None:
     choices = {"policy": arguments.policy, "autostart": True, "odometry": True, "stand_time": 0.5}
     choices |= {"encoder_tolerance": 10.0, "following_error_time": 10.0, "state_timeout": 5.0}
     choices |= {"tilt_limit": 3.1, "max_missed_inferences": 50}
-    node = [sys.executable, "-m", "g1_mimic.nodes.policy", "--ros-args", "--log-level", "error"]
+    node = [sys.executable, "-m", "g1_mimic.nodes.executables", "policy"]
+    node += ["--ros-args", "--log-level", "error"]
     for name, value in choices.items():
         node += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
     commands = {"echo": [sys.executable, __file__, "--echo"], "policy": node}

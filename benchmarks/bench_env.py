@@ -21,7 +21,7 @@ from mujoco import rollout
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.randomisation import PRESETS, Randomisation
 from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.files import load_motion
 from g1_mimic.robot.profile import load_profile
 
 

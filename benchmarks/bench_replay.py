@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from g1_mimic.learning.experience_buffer import PrioritizedExperienceBuffer
-from g1_mimic.learning.replay_ring import TransitionRing
+from g1_mimic.learning.replay.ring import TransitionRing
 
 OBS, ACTION = 160, 29
 ALPHA, BETA, EPSILON = 0.6, 0.4, 1e-6

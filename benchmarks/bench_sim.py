@@ -19,8 +19,8 @@ import time
 
 import yaml
 
-from g1_mimic.nodes.closed_loop import ClosedLoop
-from g1_mimic.nodes.sim_setup import SimSettings
+from g1_mimic.simulation.closed_loop import ClosedLoop
+from g1_mimic.simulation.setup import SimSettings
 
 try:
     import rclpy
@@ -28,9 +28,9 @@ try:
     from rclpy.serialization import deserialize_message
     from ros_echo import round_trip
 
-    from g1_mimic.nodes.common import STREAM_QOS
-    from g1_mimic.nodes.messages import stamp_to_ns
-    from g1_mimic.nodes.taps import Taps
+    from g1_mimic.nodes.shared.common import STREAM_QOS
+    from g1_mimic.nodes.shared.messages import stamp_to_ns
+    from g1_mimic.nodes.shared.taps import Taps
 except ImportError:
     rclpy = None
 

@@ -19,8 +19,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Empty
 
-from g1_mimic.nodes.common import STREAM_QOS
-from g1_mimic.nodes.messages import set_stamp, stamp_to_ns
+from g1_mimic.nodes.shared.common import STREAM_QOS
+from g1_mimic.nodes.shared.messages import set_stamp, stamp_to_ns
 from g1_mimic.robot.names import JOINT_NAMES
 
 STATE = {"odom": Odometry, "imu": Imu, "joint_states": JointState}

@@ -98,7 +98,7 @@ def balancing_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opengl() -> None:
     """Skips the test where nothing can be drawn."""
     from g1_mimic.errors import G1MimicError
-    from g1_mimic.motion.formats import load_motion
+    from g1_mimic.motion.files import load_motion
     from g1_mimic.robot.render import render_frames
 
     try:

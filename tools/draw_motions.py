@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from g1_mimic.files import share_dir
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.files import load_motion
 from g1_mimic.robot.render import contact_sheet, render_smooth, write_png
 
 CLIPS = ("stand", "squat", "wave", "walk", "walk_slow", "march", "turn", "dance")

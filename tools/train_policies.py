@@ -20,16 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
+from g1_mimic.comparison.plots import read_run
 from g1_mimic.control.modes import Mode
+from g1_mimic.evaluation.conditions import conditions
+from g1_mimic.evaluation.page import write_page
+from g1_mimic.evaluation.suite import Options, assess
 from g1_mimic.files import atomic_write_text
-from g1_mimic.learning.assessment.conditions import conditions
-from g1_mimic.learning.assessment.page import write_page
-from g1_mimic.learning.assessment.suite import Options, assess
-from g1_mimic.learning.plots import read_run
-from g1_mimic.nodes.closed_loop import ClosedLoop
-from g1_mimic.nodes.sim_setup import SimSettings
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.render import contact_sheet, render_smooth, write_png
+from g1_mimic.simulation.closed_loop import ClosedLoop
+from g1_mimic.simulation.setup import SimSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "models" / "policies"

@@ -15,7 +15,7 @@ from g1_mimic.nodes.entry import run_node
 
 
 def create() -> Any:
-    from g1_mimic.nodes.policy_node import PolicyNode
+    from g1_mimic.nodes.deployment.node import PolicyNode
 
     name, since = os.environ["BROKEN_METHOD"], Path(os.environ["BROKEN_SINCE"])
     method = getattr(PolicyNode, name)

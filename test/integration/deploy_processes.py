@@ -20,7 +20,7 @@ from ros_process import WAIT, Client
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
-from g1_mimic.nodes.common import LATCHED_QOS
+from g1_mimic.nodes.shared.common import LATCHED_QOS
 
 EVERY_ONE = QoSProfile(depth=100_000)
 """For a listener that is slower than lock-step and must not miss anything."""

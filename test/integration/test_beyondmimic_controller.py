@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from shipped import LEANING_ON_LIMITS, POLICIES, largest_error
 
 from g1_mimic.control.pd_target import TargetLimits, limit_target
-from g1_mimic.nodes.sim_core import start_on_floor
 from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.readers import TORQUE_OUTPUT
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
+from g1_mimic.simulation.simulator import start_on_floor
 
 PROFILE = load_profile("g1_29dof")
 # What BeyondMimic's exporter writes.

@@ -11,9 +11,9 @@ pytest.importorskip("rclpy")
 
 from deploy_processes import composed, running
 
-from g1_mimic.nodes.closed_loop import ClosedLoop
-from g1_mimic.nodes.sim_setup import SimSettings
-from g1_mimic.policy.controller import ControllerSettings
+from g1_mimic.deployment.controller import ControllerSettings
+from g1_mimic.simulation.closed_loop import ClosedLoop
+from g1_mimic.simulation.setup import SimSettings
 
 SECONDS = 2.0
 

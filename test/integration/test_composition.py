@@ -16,8 +16,8 @@ from deploy_processes import EVERY_ONE, Watcher, composed, running
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty
 
-from g1_mimic.nodes.common import STREAM_QOS
-from g1_mimic.nodes.messages import stamp_to_ns
+from g1_mimic.nodes.shared.common import STREAM_QOS
+from g1_mimic.nodes.shared.messages import stamp_to_ns
 
 END = 120.0
 """Wall time after which a process should have ended long ago, s."""

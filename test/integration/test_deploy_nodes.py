@@ -23,8 +23,8 @@ from sensor_msgs.msg import Imu, JointState  # noqa: E402
 from std_msgs.msg import Empty, Float64MultiArray, String  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
-from g1_mimic.nodes.messages import WORLD_FRAME, quaternion, stamp_to_ns, vector3  # noqa: E402
+from g1_mimic.nodes.shared.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
+from g1_mimic.nodes.shared.messages import WORLD_FRAME, quaternion, stamp_to_ns, vector3  # noqa: E402
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES  # noqa: E402
 
 

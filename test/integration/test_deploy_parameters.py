@@ -23,15 +23,15 @@ from sensor_msgs.msg import Imu, JointState  # noqa: E402
 from g1_mimic.control.modes import Mode  # noqa: E402
 from g1_mimic.control.state import JointCommand  # noqa: E402
 from g1_mimic.errors import G1MimicError  # noqa: E402
-from g1_mimic.nodes.common import ERROR, OK, Diagnostics  # noqa: E402
-from g1_mimic.nodes.messages import (  # noqa: E402
+from g1_mimic.nodes.deployment.state_input import StateCollector  # noqa: E402
+from g1_mimic.nodes.shared.common import ERROR, OK, Diagnostics  # noqa: E402
+from g1_mimic.nodes.shared.messages import (  # noqa: E402
     JointReader,
     gains_message,
     read_gains,
     set_stamp,
 )
-from g1_mimic.nodes.parameters import Parameters  # noqa: E402
-from g1_mimic.nodes.state_input import StateCollector  # noqa: E402
+from g1_mimic.nodes.shared.parameters import Parameters  # noqa: E402
 from g1_mimic.robot.names import JOINT_NAMES  # noqa: E402
 from g1_mimic.settings import LIVE, Settings  # noqa: E402
 

@@ -15,7 +15,7 @@ rclpy = pytest.importorskip("rclpy")
 from deploy_processes import EVERY_ONE, WAIT, Watcher, running  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
-from g1_mimic.nodes.messages import stamp_to_ns  # noqa: E402
+from g1_mimic.nodes.shared.messages import stamp_to_ns  # noqa: E402
 
 PERIOD = 0.002
 """Of states, s."""

@@ -18,17 +18,17 @@ from hypothesis.extra.numpy import arrays
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.pd_target import torque_range
 from g1_mimic.control.state import JointCommand, RobotState
+from g1_mimic.deployment.controller import PolicyController
+from g1_mimic.deployment.inference import InferenceRunner
+from g1_mimic.deployment.safety import deployment_limits
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.faults import FaultInjector, FaultPlan, FaultyPolicy, load_faults
-from g1_mimic.nodes.policy_settings import PolicyNodeSettings
-from g1_mimic.nodes.sim_core import STATE_PERIOD_NS, MotorTarget, Simulator, start_on_floor
-from g1_mimic.nodes.state_watch import StateWatch
-from g1_mimic.policy.controller import PolicyController
-from g1_mimic.policy.inference import InferenceRunner
+from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
+from g1_mimic.nodes.deployment.state_watch import StateWatch
 from g1_mimic.policy.runtime import OnnxPolicy
-from g1_mimic.policy.safety import deployment_limits
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
+from g1_mimic.simulation.injected_faults import FaultInjector, FaultPlan, FaultyPolicy, load_faults
+from g1_mimic.simulation.simulator import STATE_PERIOD_NS, MotorTarget, Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
 ZERO = np.zeros(29)
@@ -443,7 +443,7 @@ def test_a_slow_policy_is_slow_when_the_plan_says_so(
 ) -> None:
     """Calls are counted in policy periods; before and after the fault nothing waits."""
     slept: list[float] = []
-    monkeypatch.setattr("g1_mimic.nodes.faults.time.sleep", slept.append)
+    monkeypatch.setattr("g1_mimic.simulation.injected_faults.time.sleep", slept.append)
     plan = FaultPlan.model_validate(
         {"faults": [{"kind": "slow_inference", "at": 0.04, "duration": 0.06, "seconds": 0.5}]}
     )

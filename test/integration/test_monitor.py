@@ -20,12 +20,12 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
-from g1_mimic.nodes.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
-from g1_mimic.nodes.diagnostics_tree import STALE_AFTER, DiagnosticsTree  # noqa: E402
-from g1_mimic.nodes.messages import set_quaternion, set_vector3  # noqa: E402
-from g1_mimic.nodes.monitor_node import MonitorNode  # noqa: E402
-from g1_mimic.nodes.robot_view import Pose  # noqa: E402
-from g1_mimic.nodes.wire import JointStateWriter  # noqa: E402
+from g1_mimic.nodes.monitor.diagnostics_tree import STALE_AFTER, DiagnosticsTree  # noqa: E402
+from g1_mimic.nodes.monitor.node import MonitorNode  # noqa: E402
+from g1_mimic.nodes.monitor.robot_view import Pose  # noqa: E402
+from g1_mimic.nodes.shared.common import LATCHED_QOS, STREAM_QOS  # noqa: E402
+from g1_mimic.nodes.shared.messages import set_quaternion, set_vector3  # noqa: E402
+from g1_mimic.nodes.shared.wire import JointStateWriter  # noqa: E402
 from g1_mimic.robot.model import build_model  # noqa: E402
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES  # noqa: E402
 from g1_mimic.robot.profile import load_profile  # noqa: E402

@@ -8,10 +8,10 @@ import pytest
 
 from g1_mimic.motion.balance import looped_zero_moment_point, sole_points
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import load_motion
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
+from g1_mimic.motion.files import load_motion
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import RobotProfile, load_profile
+from g1_mimic.robot.skeleton import FOOT_BODY_NAMES
 
 STIFFNESS, DAMPING = 100.0, 20.0
 """1/s² and 1/s of the error of every degree of freedom, critically damped."""

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from g1_mimic.control.state import RobotState
+from g1_mimic.deployment.controller import PolicyController
+from g1_mimic.deployment.safety import ControllerSettings
 from g1_mimic.envs.config import EnvConfig, ResetConfig
 from g1_mimic.envs.observations import OBSERVATION_TERMS
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.learning.networks import Actor
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.files import load_motion
 from g1_mimic.motion.synthesis import make_walk
-from g1_mimic.policy.controller import PolicyController
 from g1_mimic.policy.export import export_tracking_policy
 from g1_mimic.policy.runtime import OnnxPolicy
-from g1_mimic.policy.safety import ControllerSettings
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.rotations import quat_apply_inverse, quat_from_rpy, quat_multiply
 

@@ -19,9 +19,9 @@ from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Empty, String  # noqa: E402
 
-from g1_mimic.nodes.common import LATCHED_QOS, SENDING_QOS, STREAM_QOS  # noqa: E402
-from g1_mimic.nodes.message_types import message_definition  # noqa: E402
-from g1_mimic.nodes.wire import JointStateWriter  # noqa: E402
+from g1_mimic.nodes.shared.common import LATCHED_QOS, SENDING_QOS, STREAM_QOS  # noqa: E402
+from g1_mimic.nodes.shared.message_types import message_definition  # noqa: E402
+from g1_mimic.nodes.shared.wire import JointStateWriter  # noqa: E402
 from g1_mimic.recording.bag_reader import read_recording  # noqa: E402
 
 WAIT = 20.0
@@ -47,7 +47,7 @@ def record_states(node: Node, path: Path, *, held_up: bool = False) -> subproces
     modes.publish(String(data="track"))
     states = node.create_publisher(JointState, "joint_states", SENDING_QOS)
     stop = node.create_publisher(Empty, "e_stop", STREAM_QOS)
-    command = [sys.executable, "-m", "g1_mimic.nodes.recorder", "--ros-args"]
+    command = [sys.executable, "-m", "g1_mimic.nodes.executables", "recorder", "--ros-args"]
     command += ["-p", f"file:={path}", "-p", "flush_period:=0.2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + WAIT

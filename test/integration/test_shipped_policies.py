@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from shipped import POLICIES, largest_error, start_noise
 
-from g1_mimic.learning.rollout import evaluate_policy
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.evaluation.policy_env import evaluate_policy
+from g1_mimic.motion.files import load_motion
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import load_profile
 

@@ -18,7 +18,7 @@ from ros_process import WAIT, Client, running  # noqa: E402
 from std_msgs.msg import Float32MultiArray, Float64  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from g1_mimic.learning.checkpoint import numbered  # noqa: E402
+from g1_mimic.learning.run.checkpoint import numbered  # noqa: E402
 from g1_mimic.policy.runtime import OnnxPolicy  # noqa: E402
 
 SMALL = {

@@ -18,7 +18,7 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Imu, JointState
 
-from g1_mimic.nodes.messages import (
+from g1_mimic.nodes.shared.messages import (
     quaternion,
     set_quaternion,
     set_stamp,
@@ -26,7 +26,7 @@ from g1_mimic.nodes.messages import (
     stamp_to_ns,
     vector3,
 )
-from g1_mimic.nodes.wire import (
+from g1_mimic.nodes.shared.wire import (
     ImuWriter,
     JointStateReader,
     JointStateWriter,

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from g1_mimic.files import share_dir
-from g1_mimic.learning.checkpoint import load_checkpoint, numbered
+from g1_mimic.learning.run.checkpoint import load_checkpoint, numbered
 from g1_mimic.policy.runtime import OnnxPolicy
 
 pytestmark = pytest.mark.launch

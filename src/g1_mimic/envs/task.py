@@ -10,7 +10,7 @@ from pydantic import Field
 from g1_mimic.envs.config import DeepMimicReward, EnvConfig
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import load_motion
+from g1_mimic.motion.files import load_motion
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.settings import Settings, merge, read_mapping, validate
 

@@ -26,10 +26,10 @@ from g1_mimic.envs.rewards import (
     tracking_errors,
     tracking_reward,
 )
+from g1_mimic.envs.starts import ClipStarts, PhaseConfig, PhaseSampler
 from g1_mimic.envs.terminations import tracking_failed
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.library import MotionLibrary
-from g1_mimic.motion.phase import ClipStarts, PhaseConfig, PhaseSampler
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.robot.kinematics import torso_pose
 from g1_mimic.robot.model import (

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from g1_mimic.envs.config import EnvConfig
+from g1_mimic.envs.starts import PhaseConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.learning.learner import LearnerConfig
 from g1_mimic.motion.library import choices_text, parse_choices
-from g1_mimic.motion.phase import PhaseConfig
 from g1_mimic.settings import LIVE, Settings, merge, read_mapping, ros_parameters, validate
 
 TRAINER_NODE = "trainer"
@@ -20,7 +20,7 @@ TRAINER_NODE = "trainer"
 
 
 Sampling = Literal["uniform", "per", "lap", "per_critic", "recency"]
-"""Strategies of the replay; `g1_mimic.learning.sampling` tells what each is and is for."""
+"""Strategies of the replay; `g1_mimic.learning.replay_strategies` tells what each is and is for."""
 
 
 class ReplayConfig(Settings):

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.priority_tree import PriorityTree, make_priority_tree
-from g1_mimic.learning.replay_checks import UpdateCheck
-from g1_mimic.learning.replay_fields import own
-from g1_mimic.learning.replay_inputs import as_tensor, positive
-from g1_mimic.learning.replay_ring import TransitionRing
+from g1_mimic.learning.replay.backends import make_priority_tree
+from g1_mimic.learning.replay.checks import UpdateCheck
+from g1_mimic.learning.replay.fields import own
+from g1_mimic.learning.replay.inputs import as_tensor, positive
+from g1_mimic.learning.replay.priority_tree import PriorityTree
+from g1_mimic.learning.replay.ring import TransitionRing
 
 
 class ExperienceBuffer(TransitionRing):

@@ -8,7 +8,7 @@ from typing import Any
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
-from g1_mimic.learning.run_folder import LOCK_FILE, RunFolder, make_run_path, newest_run
+from g1_mimic.learning.run.folder import LOCK_FILE, RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.motion.library import parse_choices, whole_paths
 from g1_mimic.settings import merge, read_mapping, validate

@@ -14,25 +14,25 @@ import torch
 
 from g1_mimic.envs.tracking_env import StepResult, TrackingEnv
 from g1_mimic.errors import G1MimicError, WriteError
-from g1_mimic.learning.checkpoint import (
+from g1_mimic.evaluation.episodes import Evaluation, evaluate
+from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.experiment import choose_device, resolve
+from g1_mimic.learning.learner import Learner, NotFiniteError
+from g1_mimic.learning.mirror_augmentation import MirrorAugmentation
+from g1_mimic.learning.nstep import gather_nstep
+from g1_mimic.learning.replay_strategies import HISTOGRAM_EDGES, make_replay
+from g1_mimic.learning.run.checkpoint import (
     newest_checkpoint,
     numbered,
     prune,
     save_checkpoint,
 )
-from g1_mimic.learning.config import TrainConfig
-from g1_mimic.learning.evaluation import Evaluation, evaluate
-from g1_mimic.learning.experiment import choose_device, resolve
-from g1_mimic.learning.faults import Faults
-from g1_mimic.learning.learner import Learner, NotFiniteError
-from g1_mimic.learning.metrics_log import EventFiles, RunningMeans
-from g1_mimic.learning.mirror_augmentation import MirrorAugmentation
-from g1_mimic.learning.nstep import gather_nstep
-from g1_mimic.learning.phase_history import PhaseHistory
-from g1_mimic.learning.progress import Progress
+from g1_mimic.learning.run.contained_faults import Faults
+from g1_mimic.learning.run.folder import RunFolder
+from g1_mimic.learning.run.metrics_log import EventFiles, RunningMeans
+from g1_mimic.learning.run.progress import Progress
+from g1_mimic.learning.run.starts_history import PhaseHistory
 from g1_mimic.learning.run_control import RunControl
-from g1_mimic.learning.run_folder import RunFolder
-from g1_mimic.learning.sampling import HISTOGRAM_EDGES, make_replay
 from g1_mimic.learning.warm_start import warm_start
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.export import export_tracking_policy

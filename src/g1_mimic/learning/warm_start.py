@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.checkpoint import learned_in, load_checkpoint
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.learner import Learner
-from g1_mimic.learning.run_folder import RunFolder
+from g1_mimic.learning.run.checkpoint import learned_in, load_checkpoint
+from g1_mimic.learning.run.folder import RunFolder
 
 SAME = {
     "env": ("policy_observation", "critic_observation", "action_base", "action_bound"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip, lap_transforms
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES, Skeleton, load_skeleton
+from g1_mimic.robot.skeleton import FOOT_BODY_NAMES, Skeleton, load_skeleton
 from g1_mimic.rotations import cross, quat_apply, quat_apply_inverse, quat_multiply
 
 GRAVITY = 9.81

@@ -18,9 +18,9 @@ from g1_mimic.motion.balance import (
     support_margin,
 )
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import RobotProfile
+from g1_mimic.robot.skeleton import FOOT_BODY_NAMES
 
 _FRICTION = 0.7
 _PYRAMID = np.array(

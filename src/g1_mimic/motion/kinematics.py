@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip, lap_transforms
-from g1_mimic.motion.skeleton import Skeleton, load_skeleton
 from g1_mimic.motion.trajectory import Trajectory, continuous_quat
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
+from g1_mimic.robot.skeleton import Skeleton, load_skeleton
 from g1_mimic.rotations import (
     quat_apply,
     quat_apply_inverse,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats import find_motion, load_motion, motions_in
+from g1_mimic.motion.files import find_motion, load_motion, motions_in
 
 
 class Choice(NamedTuple):

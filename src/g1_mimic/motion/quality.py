@@ -8,7 +8,7 @@ import numpy as np
 
 from g1_mimic.motion.balance import GRAVITY, centre_of_mass, sole_points
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES
+from g1_mimic.robot.skeleton import FOOT_BODY_NAMES
 from g1_mimic.rotations import cross, quat_error, quat_slerp
 
 CONTACT_HEIGHT = 0.03

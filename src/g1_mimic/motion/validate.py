@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip, lap_transforms
-from g1_mimic.motion.orders import DEGREES
+from g1_mimic.motion.formats.orders import DEGREES
 from g1_mimic.motion.quality import floating_frames, foot_contacts, glitches
 from g1_mimic.rotations import quat_conjugate, quat_error, quat_multiply, quat_yaw
 

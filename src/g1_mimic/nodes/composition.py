@@ -12,9 +12,9 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.task import Future
 
-from g1_mimic.nodes.common import steady_timer
-from g1_mimic.nodes.policy_node import PolicyNode
-from g1_mimic.nodes.sim_node import MujocoSim
+from g1_mimic.nodes.deployment.node import PolicyNode
+from g1_mimic.nodes.shared.common import steady_timer
+from g1_mimic.nodes.simulation.node import MujocoSim
 
 _PARTING_TIME = 1.0
 """Wall time that a node has to end by itself once the other one has, s."""

@@ -110,7 +110,7 @@ def _spin(node: Any) -> None:
         from rclpy.experimental.events_executor import EventsExecutor as Executor
     except ImportError:  # before Kilted
         from rclpy.executors import SingleThreadedExecutor as Executor
-    from g1_mimic.nodes.common import steady_timer
+    from g1_mimic.nodes.shared.common import steady_timer
 
     nodes = getattr(node, "nodes", (node,))
     steady_timer(nodes[0], HEARTBEAT, lambda: None)

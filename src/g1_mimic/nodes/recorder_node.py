@@ -21,8 +21,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics, steady_timer
-from g1_mimic.nodes.message_types import (
+from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Diagnostics, steady_timer
+from g1_mimic.nodes.shared.message_types import (
     fitting_qos,
     is_stamped,
     message_class,
@@ -30,10 +30,16 @@ from g1_mimic.nodes.message_types import (
     offered_qos,
     type_hash,
 )
-from g1_mimic.nodes.messages import PELVIS_FRAME, WORLD_FRAME, JointReader, quaternion, vector3
-from g1_mimic.nodes.parameters import Parameters
-from g1_mimic.nodes.policy_file import DEFAULT_PROFILE, load_policy, profile_of
-from g1_mimic.nodes.taps import Taps
+from g1_mimic.nodes.shared.messages import (
+    PELVIS_FRAME,
+    WORLD_FRAME,
+    JointReader,
+    quaternion,
+    vector3,
+)
+from g1_mimic.nodes.shared.parameters import Parameters
+from g1_mimic.nodes.shared.taps import Taps
+from g1_mimic.policy.load import DEFAULT_PROFILE, load_policy, profile_of
 from g1_mimic.recording.bag_writer import BagWriter, Topic
 from g1_mimic.recording.facts import recording_facts
 from g1_mimic.recording.log_times import LogTimes, Received, header_stamp

@@ -14,10 +14,17 @@ from std_msgs.msg import Float32MultiArray, Float64
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TRAINER_NODE, TrainConfig
-from g1_mimic.learning.progress import Progress
+from g1_mimic.learning.run.progress import Progress
 from g1_mimic.learning.session import open_trainer
-from g1_mimic.nodes.common import ERROR, OK, WARN, Diagnostics, switch_service, trigger_service
-from g1_mimic.nodes.parameters import Parameters
+from g1_mimic.nodes.shared.common import (
+    ERROR,
+    OK,
+    WARN,
+    Diagnostics,
+    switch_service,
+    trigger_service,
+)
+from g1_mimic.nodes.shared.parameters import Parameters
 
 _AWAITED = ("return", "eval/survival", "eval/score")
 """Metrics that come late but are topics from the start: rqt leaves out what it does not find."""

@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from g1_mimic.motion.joints import JOINT_ORDERS
+from g1_mimic.motion.formats.joints import JOINT_ORDERS
 from g1_mimic.policy.contract import OWN, PolicyContract
 from g1_mimic.policy.runtime import OnnxPolicy, naming, open_policy
 

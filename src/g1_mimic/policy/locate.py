@@ -6,7 +6,9 @@ from pathlib import Path
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file, share_dir
-from g1_mimic.learning.run_folder import POLICY_FILE
+
+POLICY_FILE = "policy.onnx"
+"""The best policy of a run so far, by its own evaluations."""
 
 
 def find_policy(name: str) -> Path:

@@ -11,8 +11,8 @@ import struct
 import numpy as np
 from numpy.typing import ArrayLike
 
-from g1_mimic.motion.skeleton import load_skeleton
 from g1_mimic.robot.names import BODY_NAMES
+from g1_mimic.robot.skeleton import load_skeleton
 from g1_mimic.rotations import quat_from_axis_angle, quat_multiply
 
 TF_KIND = "tf2_msgs/msg/TFMessage"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.gait import bump, minimum_jerk, plateau
+from g1_mimic.motion.synthesis.gait import bump, minimum_jerk, plateau
 from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, planted, upper
 from g1_mimic.motion.synthesis.solve import solve_rested

@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.gait import plateau
 from g1_mimic.motion.synthesis.arms import (
     SIDES,
     punch_with,
@@ -19,6 +18,7 @@ from g1_mimic.motion.synthesis.arms import (
     wave_arm,
     waving,
 )
+from g1_mimic.motion.synthesis.gait import plateau
 from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, chain, stand_still, upper
 from g1_mimic.motion.synthesis.solve import REST_TIME, solve_rested

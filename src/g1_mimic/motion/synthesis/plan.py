@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from g1_mimic.motion import planar
 from g1_mimic.motion.balance import GRAVITY, centre_of_mass
-from g1_mimic.motion.inverse_kinematics import UPPER_JOINTS, PoseTargets
 from g1_mimic.motion.kinematics import complete_clip
-from g1_mimic.motion.skeleton import FOOT_BODY_NAMES, load_skeleton
+from g1_mimic.motion.synthesis import planar
+from g1_mimic.motion.synthesis.inverse_kinematics import UPPER_JOINTS, PoseTargets
 from g1_mimic.robot.model import home_qpos
 from g1_mimic.robot.names import JOINT_NAMES
 from g1_mimic.robot.profile import RobotProfile
+from g1_mimic.robot.skeleton import FOOT_BODY_NAMES, load_skeleton
 from g1_mimic.rotations import quat_from_yaw, quat_multiply
 
 PENDULUM_HEIGHT = 0.67

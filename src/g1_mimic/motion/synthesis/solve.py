@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion import planar
 from g1_mimic.motion.balance import (
     looped_zero_moment_point,
     pendulum_path,
@@ -20,9 +19,10 @@ from g1_mimic.motion.balance import (
 )
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.dynamics import first_self_contact, joint_torques
-from g1_mimic.motion.gait import minimum_jerk
-from g1_mimic.motion.inverse_kinematics import PoseSolver
 from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.motion.synthesis import planar
+from g1_mimic.motion.synthesis.gait import minimum_jerk
+from g1_mimic.motion.synthesis.inverse_kinematics import PoseSolver
 from g1_mimic.motion.synthesis.plan import PENDULUM_HEIGHT, Home, Plan, chain, stand_still
 from g1_mimic.motion.validate import validate_clip
 from g1_mimic.robot.profile import RobotProfile

@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.gait import minimum_jerk, plateau
-from g1_mimic.motion.inverse_kinematics import PoseTargets
 from g1_mimic.motion.synthesis.arms import wave_arm
+from g1_mimic.motion.synthesis.gait import minimum_jerk, plateau
+from g1_mimic.motion.synthesis.inverse_kinematics import PoseTargets
 from g1_mimic.motion.synthesis.parameters import Fps, Seed, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, planted, upper
 from g1_mimic.motion.synthesis.solve import solve, solve_rested

@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion import planar
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.gait import GaitPlan, plan_steps
+from g1_mimic.motion.synthesis import planar
 from g1_mimic.motion.synthesis.arms import swing_arms
+from g1_mimic.motion.synthesis.gait import GaitPlan, plan_steps
 from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, upper
 from g1_mimic.motion.synthesis.solve import solve, solve_rested

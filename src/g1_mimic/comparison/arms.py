@@ -1,0 +1,79 @@
+"""What is compared: arms, which are names of strategies or settings of their own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from g1_mimic.envs.starts import PhaseConfig
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.config import Sampling
+from g1_mimic.settings import merge, parse_assignments
+
+REPLAYS: tuple[str, ...] = get_args(Sampling)
+STARTS: tuple[str, ...] = get_args(PhaseConfig.model_fields["strategy"].annotation)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A name, and the settings that make the arm."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def parse_arm(text: str) -> Arm:
+    """Read an arm.
+
+    ``per``, ``failure_bins`` and ``per+failure_bins`` are strategies of the replay, of the episode
+    starts, or one of each; what is not named is uniform. ``NAME:key=value,…`` gives settings by
+    hand, on top of the strategies that NAME may name: ``per@7:sampling=per,replay.alpha=0.7`` or
+    ``wide:learner.actor_hidden=[256,128],learner.critic_hidden=[256,128]``.
+
+    Raises:
+        G1MimicError: naming the arm, if it cannot be read.
+    """
+    name, colon, assignments = text.partition(":")
+    if not re.fullmatch(r"[\w.+@=-]+", name):
+        raise G1MimicError(f"arm '{text}': a name has letters, digits and _ . + @ = - only")
+    settings: dict[str, Any] = {}
+    known = [_strategy(part) for part in name.split("+")]
+    if all(known):
+        settings = {"sampling": "uniform", "phase": {"strategy": "uniform"}}
+        for part in known:
+            merge(settings, part)
+    elif not colon:
+        raise G1MimicError(
+            f"arm '{text}' is no strategy of the replay ({', '.join(REPLAYS)}) or of the starts "
+            f"({', '.join(STARTS[1:])}); for others write NAME:key=value,key=value"
+        )
+    if colon:
+        merge(settings, parse_assignments(_items(assignments), f"arm {name}: "))
+    return Arm(name, settings)
+
+
+def _items(text: str) -> list[str]:
+    """Split at the commas that are not between brackets: ``a=1,b=[2,3]`` are two."""
+    return re.split(r",(?![^\[]*\])", text)
+
+
+def _strategy(name: str) -> dict[str, Any]:
+    if name in REPLAYS:
+        return {"sampling": name}
+    if name in STARTS:
+        return {"phase": {"strategy": name}}
+    return {}
+
+
+def parse_arms(texts: list[str]) -> list[Arm]:
+    """Read all arms.
+
+    Raises:
+        G1MimicError: if one cannot be read, or two have one name.
+    """
+    arms = [parse_arm(text) for text in texts]
+    names = [arm.name for arm in arms]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise G1MimicError(f"two arms are called '{min(twice)}'")
+    return arms

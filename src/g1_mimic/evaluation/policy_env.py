@@ -1,0 +1,186 @@
+"""Exported policies in the training environment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from g1_mimic.envs.config import EnvConfig, ResetConfig
+from g1_mimic.envs.observations import term_slices
+from g1_mimic.envs.reference import Reference
+from g1_mimic.envs.tracking_env import TrackingEnv
+from g1_mimic.errors import G1MimicError
+from g1_mimic.evaluation.episodes import Act, Evaluation, evaluate
+from g1_mimic.motion.kinematics import complete_clip
+from g1_mimic.motion.library import MotionLibrary
+from g1_mimic.policy.action_base import rest_actions
+from g1_mimic.policy.batch import PolicyBatch
+from g1_mimic.policy.contract import OWN
+from g1_mimic.policy.observation_layout import ObservationHistory
+from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.kinematics import pelvis_pose
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, WAIST_INDICES
+from g1_mimic.robot.profile import RobotProfile, load_profile
+
+
+def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
+    """Return the clips that an exported policy carries, with equal shares."""
+    meta = policy.metadata
+    root = BODY_NAMES[0] if BODY_NAMES[0] in meta.body_names else meta.anchor_body_name
+    body = meta.body_names.index(root)
+    clips = []
+    for span in meta.spans(policy.num_frames):
+        frames = [policy.reference(t) for t in range(span.first, span.last + 1)]
+        joint_pos = np.array([frame.joint_pos for frame in frames])
+        pos = np.array([frame.body_pos_w[body] for frame in frames])
+        quat = np.array([frame.body_quat_w[body] for frame in frames])
+        if root == ANCHOR_BODY_NAME:  # holosoma's files know no other body
+            pos, quat = pelvis_pose(pos, quat, joint_pos[:, list(WAIST_INDICES)])
+        name = span.name or "motion"
+        clip = complete_clip(name, meta.control_rate_hz, pos, quat, joint_pos, span.looped)
+        torque = np.array([frame.joint_torque for frame in frames])
+        clips.append(replace(clip, joint_torque=torque))
+    return MotionLibrary.weighted(clips, [1.0] * len(clips))
+
+
+def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProfile:
+    """Return the robot that a policy was trained for, or ``robot`` under the policy's gains."""
+    meta = policy.metadata
+    profile = load_profile(robot or meta.robot_profile or "g1_29dof")
+    stiffness = np.asarray(meta.joint_stiffness)
+    return replace(
+        profile,
+        stiffness=stiffness,
+        damping=np.asarray(meta.joint_damping),
+        default_position=np.asarray(meta.default_joint_pos),
+        action_scale_nm=np.asarray(meta.action_scale) * stiffness / profile.action_gain,
+    )
+
+
+def make_policy_env(
+    policy: OnnxPolicy,
+    robot: str | None,
+    num_envs: int,
+    config: dict[str, Any],
+    armature: float | None = None,
+) -> TrackingEnv:
+    """Return an environment in which ``policy`` can act.
+
+    Args:
+        policy: the policy.
+        robot: profile; None is the policy's.
+        num_envs: number of robots.
+        config: keys of `EnvConfig`.
+        armature: of every joint, kg·m²; None is the profile's.
+    """
+    env_config = EnvConfig(
+        policy_observation=tuple(policy.metadata.observation_names),
+        action_base="default",  # from the outside every exported policy is
+        **config,
+    )
+    profile = profile_of_policy(policy, robot)
+    if armature is not None:
+        profile = replace(profile, armature=np.full_like(profile.armature, armature))
+    motions = motions_of_policy(policy)
+    env = TrackingEnv(motions, profile, env_config, num_envs)
+    rest = []
+    for clip, unrolled in zip(motions.clips, env.reference.spans, strict=True):
+        own = rest_actions(
+            policy.metadata, clip.joint_pos, clip.joint_vel, clip.joint_torque, clip.looped
+        )
+        rest.append(own[np.arange(unrolled.length) % (clip.num_frames - clip.looped)])
+    env.rest_action = np.concatenate(rest)
+    return env
+
+
+def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
+    """Return ``policy`` as a function of observations [N, n] and frames of ``reference`` [N].
+
+    It is for one episode of each robot: a policy that observes histories remembers them.
+
+    Raises:
+        G1MimicError: if the policy observes a velocity that its other observations do not tell.
+    """
+    meta = policy.metadata
+    parts = term_slices(meta.observation_names)
+    shifted = "base_lin_vel" in parts and any(meta.base_lin_vel_point)
+    if shifted and "base_ang_vel" not in parts:
+        raise G1MimicError(
+            f"the policy of {meta.family} observes base_lin_vel without base_ang_vel: it runs in "
+            "deploy_sim only"
+        )
+    histories: list[ObservationHistory] = []
+    steps = []
+    spans = policy.metadata.spans(policy.num_frames)
+    for own, unrolled in zip(spans, reference.spans, strict=True):
+        period = own.length - 1 if own.looped else own.length
+        steps.append(own.first + np.arange(unrolled.length) % period)
+    time_step = np.concatenate(steps)
+
+    # The environment recomputes velocities; a trainer of others had those in the file.
+    given = [policy.reference(t) for t in range(policy.num_frames if meta.family != OWN else 0)]
+    command = np.array([np.concatenate([frame.joint_pos, frame.joint_vel]) for frame in given])
+    batch = PolicyBatch(policy)
+
+    def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        obs, times = obs.copy(), time_step[frames]
+        if len(command) and "command" in parts:
+            obs[:, parts["command"]] = command[times]
+        if shifted:
+            turning = obs[:, parts["base_ang_vel"]]
+            obs[:, parts["base_lin_vel"]] += np.cross(turning, meta.base_lin_vel_point)
+        if max(meta.history_lengths, default=1) > 1:
+            if not histories:
+                histories.extend(ObservationHistory(meta) for _ in obs)
+            rows = zip(histories, obs, strict=True)
+            obs = np.stack([history.push(row) for history, row in rows])
+        return batch.act(obs, times)
+
+    return act
+
+
+def evaluate_policy(
+    path: Path,
+    *,
+    robot: str | None = None,
+    action_scale: str = "",
+    episodes: int = 64,
+    seconds: float = 10.0,
+    seed: int = 0,
+    noise: float = 0.25,
+    feet: Literal["spheres", "capsules"] = "spheres",
+    self_collision: bool = False,
+) -> Evaluation:
+    """Evaluate an exported policy on the clips that it carries.
+
+    Args:
+        path: the ONNX file.
+        robot: profile whose limits and armature replace those it was trained with.
+        action_scale: as `OnnxPolicy.load` takes it.
+        episodes: number of episodes, side by side.
+        seconds: longest episode.
+        seed: seeds the start noise.
+        noise: scale of the start noise.
+        feet: foot contact model.
+        self_collision: whether the robot's bodies touch one another.
+
+    Raises:
+        G1MimicError: if the policy or the profile does not fit.
+    """
+    if episodes < 1 or seconds <= 0:
+        raise G1MimicError("episodes and seconds must be positive")
+    policy = OnnxPolicy.load(path, action_scale)
+    config = {
+        "episode_length_s": seconds,
+        "feet": feet,
+        "self_collision": self_collision,
+        "reset": ResetConfig(noise=noise),
+    }
+    env = make_policy_env(policy, robot, episodes, config)
+    try:
+        return evaluate(env, batched_act(policy, env.reference), seed)
+    finally:
+        env.close()

@@ -1,0 +1,1 @@
+"""The replay's inner loops for the CPU, compiled by numba."""

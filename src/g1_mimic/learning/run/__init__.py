@@ -1,0 +1,1 @@
+"""What a run folder holds: configuration, checkpoints, logs, and what was contained on the way."""

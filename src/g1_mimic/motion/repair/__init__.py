@@ -1,0 +1,1 @@
+"""Mending clips: glitches, feet, ends; blending and mirroring."""

@@ -1,0 +1,1 @@
+"""Node ``policy``: the rim of the deployed controller."""

@@ -1,0 +1,1 @@
+"""Node ``monitor``: what RViz and rqt show beyond the robot's own topics."""

@@ -1,0 +1,1 @@
+"""What several nodes share: parameters, messages, quality of service, guards."""

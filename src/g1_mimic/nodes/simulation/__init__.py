@@ -1,0 +1,1 @@
+"""Node ``mujoco_sim``: the rim of the simulated robot."""
