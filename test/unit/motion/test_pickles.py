@@ -16,7 +16,8 @@ import pytest
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.files import inspect_motion, load_motion, safe_pickle
+from g1_mimic.motion.files import inspect_motion, load_motion
+from g1_mimic.motion.formats import safe_pickle
 from g1_mimic.motion.formats.joints import WRIST_JOINT_NAMES
 from g1_mimic.motion.formats.safe_pickle import load_pickle
 from g1_mimic.robot.names import JOINT_NAMES
