@@ -204,6 +204,10 @@ class LaunchDescriptionEntity:
         """Return (condition, entities) for those that will be visited sometimes."""
         return []
 
+    def argument_names(self) -> list[str]:
+        """Return the names of the launch arguments that it gives to what it contains."""
+        return []
+
     def get_asyncio_future(self) -> asyncio.Future[Any] | None:
         """Return a future that is done when the work begun by :meth:`visit` is."""
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import logging as launch_logging
+from ._arguments import DeclareLaunchArgument
 from ._core import Action, LaunchContext, LaunchDescriptionEntity
 
 
@@ -52,32 +53,31 @@ class LaunchDescription(LaunchDescriptionEntity):
         """Return the required arguments that neither ``given`` nor a nested include provides."""
         return [
             argument
-            for argument, includes in self._find_arguments(False)
+            for argument, provided in self._find_arguments(False)
             if argument.default_value is None
             and not argument._conditionally_included
-            and argument.name not in {*given, *(n for i in includes for n in i.argument_names())}
+            and argument.name not in {*given, *provided}
         ]
 
-    def _find_arguments(self, conditional: bool) -> list[tuple[Any, tuple[Any, ...]]]:
-        from .actions import DeclareLaunchArgument, IncludeLaunchDescription
-
-        found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+    def _find_arguments(
+        self, conditional: bool
+    ) -> list[tuple[DeclareLaunchArgument, frozenset[str]]]:
+        """Return each declared argument with the names that the includes around it provide."""
+        found: dict[str, tuple[DeclareLaunchArgument, frozenset[str]]] = {}
 
         def search(
             entities: Iterable[LaunchDescriptionEntity],
             conditional: bool,
-            includes: tuple[Any, ...],
+            provided: frozenset[str],
         ) -> None:
             for entity in entities:
                 if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
                     entity._conditionally_included = conditional or entity.condition is not None
-                    found[entity.name] = (entity, includes)
-                inner = includes
-                if isinstance(entity, IncludeLaunchDescription):
-                    inner = (*includes, entity)
+                    found[entity.name] = (entity, provided)
+                inner = provided.union(entity.argument_names())
                 search(entity.describe_sub_entities(), conditional, inner)
                 for _, children in entity.describe_conditional_sub_entities():
                     search(children, True, inner)
 
-        search(self.entities, conditional, ())
+        search(self.entities, conditional, frozenset())
         return list(found.values())
