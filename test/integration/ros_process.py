@@ -24,7 +24,7 @@ def start(
     node: str, script: Path | None = None, options: Iterable[str] = (), **parameters: Any
 ) -> subprocess.Popen[str]:
     """Start a node of the package, or a script in its place, with parameters and ROS options."""
-    program = [str(script)] if script else ["-m", f"g1_mimic.nodes.{node}"]
+    program = [str(script)] if script else ["-m", "g1_mimic.nodes.executables", node]
     command = [sys.executable, *program, "--ros-args", *options]
     for name, value in parameters.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
