@@ -71,7 +71,7 @@ def rate_of_nodes(policy: str, seconds: float, realtime_factor: float, composed:
         yaml.safe_dump({f"/{n}": {"ros__parameters": p} for n, p in own.items()}, file)
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", f"g1_mimic.nodes.{name}", *options, file.name],
+                [sys.executable, "-m", "g1_mimic.nodes.executables", name, *options, file.name],
                 stdout=subprocess.DEVNULL,
             )
             for name in (["composed"] if composed else own)
