@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ros_process import Client  # noqa: E402
+from ros_process import Client
 
 LOOPBACK = "0100007F"
 """127.0.0.1 as the kernel prints it."""
