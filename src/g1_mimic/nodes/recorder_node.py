@@ -20,6 +20,7 @@ from rclpy.task import Future
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
+from g1_mimic.cdr import read_stamp
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Diagnostics, steady_timer
 from g1_mimic.nodes.shared.message_types import (
@@ -30,26 +31,14 @@ from g1_mimic.nodes.shared.message_types import (
     offered_qos,
     type_hash,
 )
-from g1_mimic.nodes.shared.messages import (
-    PELVIS_FRAME,
-    WORLD_FRAME,
-    JointReader,
-    quaternion,
-    vector3,
-)
+from g1_mimic.nodes.shared.messages import WORLD_FRAME, JointReader, quaternion, vector3
 from g1_mimic.nodes.shared.parameters import Parameters
 from g1_mimic.nodes.shared.taps import Taps
 from g1_mimic.policy.load import DEFAULT_PROFILE, load_policy, profile_of
 from g1_mimic.recording.bag_writer import BagWriter, Topic
 from g1_mimic.recording.facts import recording_facts
-from g1_mimic.recording.log_times import LogTimes, Received, header_stamp
-from g1_mimic.recording.transforms import (
-    TF_FIELDS,
-    TF_KIND,
-    TransformsEncoder,
-    link_names,
-    link_transforms,
-)
+from g1_mimic.recording.log_times import LogTimes, Received
+from g1_mimic.recording.transforms import TF_FIELDS, TF_KIND, RobotTransforms
 from g1_mimic.robot.profile import load_profile
 from g1_mimic.settings import Settings
 
@@ -113,7 +102,7 @@ class RecorderNode(Node):
         self._lost = 0
         self._problem = ""
         self._closed = False
-        self._transforms = TransformsEncoder([(WORLD_FRAME, PELVIS_FRAME), *link_names()])
+        self._transforms = RobotTransforms(WORLD_FRAME)
         self._reader = JointReader("joint_states")
         self._odom: bytes | None = None
         self._next_tf: int | None = None
@@ -222,7 +211,7 @@ class RecorderNode(Node):
 
     def _add_transforms(self, state: Received) -> None:
         """Write the transforms that belong to a state, at 50 Hz, unless somebody publishes them."""
-        stamp = header_stamp(state.data)
+        stamp = read_stamp(state.data)
         if _TF in self._taps or self._odom is None:
             return
         if self._next_tf is not None and self._next_tf - _TF_PERIOD_NS < stamp < self._next_tf:
@@ -233,12 +222,8 @@ class RecorderNode(Node):
             self._bag.add_topic(Topic(_TF, TF_KIND, TF_FIELDS + transform))
         pose = deserialize_message(self._odom, Odometry).pose.pose
         joints = self._reader.read(deserialize_message(state.data, JointState), "position")
-        pos, quat = link_transforms(joints)
-        data = self._transforms.encode(
-            stamp,
-            [vector3(pose.position), *pos],
-            [quaternion(pose.orientation), *quat],
-        )
+        pelvis_pos, pelvis_quat = vector3(pose.position), quaternion(pose.orientation)
+        data = self._transforms.encode(stamp, pelvis_pos, pelvis_quat, joints)
         self._bag.write(_TF, data, stamp, state.sent_ns)
 
     def _flush(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from g1_mimic.cdr import read_stamp
 
 _OWN_STAMP_WITHIN = 5_000_000_000
 """A header's stamp counts if it is so near to the newest state's: other clocks do not count, ns."""
@@ -29,12 +30,6 @@ class Received:
     stamped: bool
 
 
-def header_stamp(data: bytes) -> int:
-    """Return the stamp, ns, of a message (CDR, little endian) that begins with a header."""
-    seconds, nanoseconds = struct.unpack_from("<iI", data, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
-
-
 class LogTimes:
     """Gives messages log times on the clock of the robot's states.
 
@@ -55,7 +50,7 @@ class LogTimes:
         """Yield log time (ns) and message, in the order in which they were sent."""
         for message in sorted(messages, key=lambda m: m.sent_ns):
             if message.topic == self._clock_topic:
-                self._newest = header_stamp(message.data)
+                self._newest = read_stamp(message.data)
                 yield from self.release()
             if self._newest is None:
                 self._held.append(message)
@@ -72,7 +67,7 @@ class LogTimes:
     @staticmethod
     def _time(message: Received, newest: int) -> int:
         if message.stamped:
-            own = header_stamp(message.data)
+            own = read_stamp(message.data)
             if abs(own - newest) < _OWN_STAMP_WITHIN:
                 return own
         return newest

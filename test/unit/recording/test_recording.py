@@ -20,15 +20,9 @@ from g1_mimic.motion.kinematics import forward_kinematics  # noqa: E402
 from g1_mimic.recording.bag_reader import read_recording  # noqa: E402
 from g1_mimic.recording.bag_writer import BagWriter, Topic  # noqa: E402
 from g1_mimic.recording.facts import read_facts, recording_facts  # noqa: E402
-from g1_mimic.recording.log_times import LogTimes, Received, header_stamp  # noqa: E402
+from g1_mimic.recording.log_times import LogTimes, Received  # noqa: E402
 from g1_mimic.recording.run_figures import run_figures  # noqa: E402
-from g1_mimic.recording.transforms import (  # noqa: E402
-    TF_FIELDS,
-    TF_KIND,
-    TransformsEncoder,
-    link_names,
-    link_transforms,
-)
+from g1_mimic.recording.transforms import TF_FIELDS, TF_KIND, RobotTransforms  # noqa: E402
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES  # noqa: E402
 from g1_mimic.robot.profile import load_profile  # noqa: E402
 from g1_mimic.rotations import quat_apply, quat_multiply  # noqa: E402
@@ -240,12 +234,6 @@ def test_without_states_the_wall_time_counts() -> None:
     assert [at for at, _ in times.release()] == [10]
 
 
-@given(stamp=st.integers(0, 2**31 * 10**9 - 1))
-def test_a_header_stamp_is_read_from_the_bytes(stamp: int) -> None:
-    """It is the stamp that was serialised."""
-    assert header_stamp(joint_state(stamp, np.zeros(29))) == stamp
-
-
 @settings(max_examples=20, deadline=None)
 @given(
     angles=st.lists(st.floats(-2.0, 2.0), min_size=29, max_size=29),
@@ -255,10 +243,8 @@ def test_transforms_are_those_of_the_forward_kinematics(angles: list[float], sta
     """The message, read by rosbags, chained from link to link, gives every body's pose."""
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg(TF_FIELDS, TF_KIND))
-    encoder = TransformsEncoder([("odom", "pelvis"), *link_names()])
     root_pos, root_quat = np.array([0.1, -0.2, 0.8]), np.array([0.8, 0.0, 0.6, 0.0])
-    pos, quat = link_transforms(np.array(angles))
-    data = encoder.encode(stamp, [root_pos, *pos], [root_quat, *quat])
+    data = RobotTransforms("odom").encode(stamp, root_pos, root_quat, np.array(angles))
     message: Any = store.deserialize_cdr(data, TF_KIND)
     poses = {"odom": (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))}
     for transform in message.transforms:

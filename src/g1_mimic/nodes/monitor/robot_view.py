@@ -16,7 +16,6 @@ from visualization_msgs.msg import Marker, MarkerArray
 from g1_mimic.motion.kinematics import forward_kinematics
 from g1_mimic.nodes.shared.common import LATCHED_QOS, STREAM_QOS
 from g1_mimic.nodes.shared.messages import (
-    PELVIS_FRAME,
     WORLD_FRAME,
     JointReader,
     quaternion,
@@ -26,8 +25,8 @@ from g1_mimic.nodes.shared.messages import (
     vector3,
 )
 from g1_mimic.nodes.shared.taps import Taps
-from g1_mimic.recording.transforms import TransformsEncoder, link_names, link_transforms
-from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
+from g1_mimic.recording.transforms import RobotTransforms
+from g1_mimic.robot.names import BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.robot.render import GHOST_RGBA
 from g1_mimic.robot.shapes import Shape, robot_shapes
@@ -91,10 +90,8 @@ class RobotView:
         self._markers_out = node.create_publisher(MarkerArray, "robot_markers", 1)
         self._robot = _Markers("robot", None)
         self._ghost = _Markers("reference", GHOST_RGBA)
-        self._links = link_transforms
+        self._transforms = RobotTransforms(WORLD_FRAME, link_transforms)
         self._tf_out = self._open_tf()
-        frames = [(WORLD_FRAME, PELVIS_FRAME), *(link_names() if link_transforms else [])]
-        self._encoder = TransformsEncoder(frames)
 
     def _open_tf(self) -> Any:
         try:
@@ -110,11 +107,7 @@ class RobotView:
         """Publish where robot and reference are now, to those who listen."""
         robot, reference = self._read(_ROBOT), self._read(_REFERENCE)
         if robot is not None and self._tf_out is not None:
-            pos, quat = link_transforms(robot.joint_pos)
-            many = NUM_JOINTS if self._links else 0
-            data = self._encoder.encode(
-                robot.stamp, [robot.pos, *pos[:many]], [robot.quat, *quat[:many]]
-            )
+            data = self._transforms.encode(robot.stamp, robot.pos, robot.quat, robot.joint_pos)
             self._tf_out.publish(data)  # the bytes of a message are published as they are
         if self._markers_out.get_subscription_count() == 0:
             return

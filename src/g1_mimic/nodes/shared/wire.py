@@ -2,15 +2,14 @@
 
 Making Python objects of an Odometry, an Imu and a JointState takes rclpy longer than the controller
 takes for its answer, mostly for covariances and names that nobody reads. Behind their header these
-messages are nothing but texts and float64 numbers, and every middleware sends them in the same
-encoding, CDR (XCDR version 1). What comes in another one (big-endian, say) is converted by rclpy.
+messages are nothing but texts and float64 numbers, which lie where `g1_mimic.cdr` finds them. What
+comes in another encoding (big-endian, say) is converted by rclpy.
 
 Readers take bytes of a subscription with ``raw=True``, writers make bytes for ``publish``.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,14 +17,10 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Imu, JointState
 
+from g1_mimic import cdr
 from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
-_LITTLE_ENDIAN = b"\0\1"
-_START = 4
-"""Bytes before the content, which alignment does not count: encoding and options."""
-_STAMP = struct.Struct("<iI")
-_COUNT = struct.Struct("<I")
 _IMU_NUMBERS, _ODOM_NUMBERS = 37, 85
 """Orientation, velocity, acceleration with their covariances; pose, twist with theirs."""
 _WXYZ, _XYZW = (3, 0, 1, 2), (1, 2, 3, 0)
@@ -73,8 +68,8 @@ def read_imu(data: bytes) -> ImuData:
         struct.error, ValueError: if bytes are missing.
     """
     data = _plain(data, Imu)
-    numbers = _numbers(data, _text_end(data, _START + 8), _IMU_NUMBERS)
-    return ImuData(_stamp(data), numbers.take(_WXYZ), numbers[13:16])
+    numbers = _numbers(data, cdr.header_end(data), _IMU_NUMBERS)
+    return ImuData(cdr.read_stamp(data), numbers.take(_WXYZ), numbers[13:16])
 
 
 def read_odometry(data: bytes) -> OdometryData:
@@ -84,9 +79,8 @@ def read_odometry(data: bytes) -> OdometryData:
         struct.error, ValueError: if bytes are missing.
     """
     data = _plain(data, Odometry)
-    texts_end = _text_end(data, _text_end(data, _START + 8))
-    numbers = _numbers(data, texts_end, _ODOM_NUMBERS)
-    return OdometryData(_stamp(data), numbers[:3], numbers[43:46])
+    numbers = _numbers(data, cdr.text_end(data, cdr.header_end(data)), _ODOM_NUMBERS)
+    return OdometryData(cdr.read_stamp(data), numbers[:3], numbers[43:46])
 
 
 class JointStateReader:
@@ -104,15 +98,15 @@ class JointStateReader:
             struct.error, ValueError: if bytes are missing.
         """
         data = _plain(data, JointState)
-        frame_end = _text_end(data, _START + 8)
-        start = _aligned(frame_end, 4)
+        header_end = cdr.header_end(data)
+        start = cdr.aligned(header_end, 4)
         if not self._block or not data.startswith(self._block, start):
-            self._names, end = _texts(data, start)
+            self._names, end = cdr.read_texts(data, start)
             self._block = data[start:end]
-        places = _number_lists(data, start + len(self._block))
-        frame_id = data[_START + 12 : frame_end - 1].decode()
+        places = cdr.number_lists(data, start + len(self._block), 3)
         values = [np.frombuffer(data, "<f8", count, at).copy() for at, count in places]
-        return JointData(_stamp(data), frame_id, self._names, *values)
+        frame_id = cdr.read_frame_id(data, header_end)
+        return JointData(cdr.read_stamp(data), frame_id, self._names, *values)
 
 
 class _Writer:
@@ -127,16 +121,13 @@ class _Writer:
 
     def __init__(self, message: Any) -> None:
         data = serialize_message(message)
-        if not data.startswith(_LITTLE_ENDIAN):
+        if not data.startswith(cdr.LITTLE_ENDIAN):
             raise G1MimicError(f"the ROS middleware encodes messages as {data[:2].hex()}, not CDR")
         self._bytes = bytearray(data)
 
-    def _view(self, at: int, count: int) -> np.ndarray:
-        return np.frombuffer(self._bytes, "<f8", count, at)
-
     def stamped(self, ns: int) -> bytes:
         """Set the stamp, ns, and return what can be published."""
-        _STAMP.pack_into(self._bytes, _START, *divmod(ns, 1_000_000_000))
+        cdr.write_stamp(self._bytes, ns)
         return bytes(self._bytes)
 
 
@@ -163,9 +154,10 @@ class JointStateWriter(_Writer):
         message = JointState(name=list(JOINT_NAMES), position=zeros, velocity=zeros, effort=zeros)
         message.header.frame_id = frame_id
         super().__init__(message)
-        data = bytes(self._bytes)
-        places = _number_lists(data, _texts(data, _aligned(_text_end(data, _START + 8), 4))[1])
-        self.position, self.velocity, self.effort = (self._view(*place) for place in places)
+        data = self._bytes
+        names_end = cdr.read_texts(data, cdr.aligned(cdr.header_end(data), 4))[1]
+        places = cdr.number_lists(data, names_end, 3)
+        self.position, self.velocity, self.effort = (cdr.numbers(data, *place) for place in places)
 
 
 class ImuWriter(_TurnedWriter):
@@ -179,7 +171,7 @@ class ImuWriter(_TurnedWriter):
         message = Imu()
         message.header.frame_id = frame_id
         super().__init__(message)
-        numbers = self._view(_aligned(_text_end(self._bytes, _START + 8), 8), _IMU_NUMBERS)
+        numbers = cdr.numbers(self._bytes, cdr.header_end(self._bytes), _IMU_NUMBERS)
         self._orientation = numbers[:4]
         self.angular_velocity, self.linear_acceleration = numbers[13:16], numbers[25:28]
 
@@ -196,57 +188,19 @@ class OdometryWriter(_TurnedWriter):
         message = Odometry(child_frame_id=child_frame_id)
         message.header.frame_id = frame_id
         super().__init__(message)
-        texts_end = _text_end(self._bytes, _text_end(self._bytes, _START + 8))
-        numbers = self._view(_aligned(texts_end, 8), _ODOM_NUMBERS)
+        texts_end = cdr.text_end(self._bytes, cdr.header_end(self._bytes))
+        numbers = cdr.numbers(self._bytes, texts_end, _ODOM_NUMBERS)
         self.position, self._orientation = numbers[:3], numbers[3:7]
         self.linear_velocity, self.angular_velocity = numbers[43:46], numbers[46:49]
 
 
 def _plain(data: bytes, kind: Any) -> bytes:
     """Return a message in the encoding that is read here."""
-    if data.startswith(_LITTLE_ENDIAN):
+    if data.startswith(cdr.LITTLE_ENDIAN):
         return data
     return serialize_message(deserialize_message(data, kind))
 
 
-def _stamp(data: bytes) -> int:
-    sec, nanosec = _STAMP.unpack_from(data, _START)
-    return int(sec) * 1_000_000_000 + int(nanosec)
-
-
-def _aligned(at: int, size: int) -> int:
-    return at + (_START - at) % size
-
-
-def _text_end(data: bytes | bytearray, at: int) -> int:
-    """Return the end of the text behind ``at``, with its closing zero."""
-    at = _aligned(at, 4)
-    return at + 4 + int(_COUNT.unpack_from(data, at)[0])
-
-
-def _texts(data: bytes, at: int) -> tuple[list[str], int]:
-    """Return the texts of the list behind ``at``, and its end."""
-    (count,) = _COUNT.unpack_from(data, at)
-    end, texts = at + 4, []
-    for _ in range(count):
-        begin = _aligned(end, 4) + 4
-        end = _text_end(data, end)
-        texts.append(data[begin : end - 1].decode())
-    return texts, end
-
-
-def _number_lists(data: bytes, at: int) -> list[tuple[int, int]]:
-    """Return places and lengths of the three lists of numbers behind ``at``."""
-    places = []
-    for _ in range(3):
-        at = _aligned(at, 4)
-        (count,) = _COUNT.unpack_from(data, at)
-        at = _aligned(at + 4, 8) if count else at + 4
-        places.append((at, count))
-        at += 8 * count
-    return places
-
-
 def _numbers(data: bytes, at: int, count: int) -> np.ndarray:
     """Return ``count`` numbers behind ``at``: a copy, whose place in memory is a multiple of 8."""
-    return np.frombuffer(data, "<f8", count, _aligned(at, 8)).copy()
+    return cdr.numbers(data, at, count).copy()
