@@ -15,7 +15,7 @@ from mcap_ros2.decoder import DecoderFactory
 from g1_mimic.errors import G1MimicError
 from g1_mimic.recording.bag_writer import METADATA
 from g1_mimic.recording.facts import RecordingFacts, read_facts
-from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import NUM_JOINTS, joint_order
 
 _JOINT_TOPICS = ("joint_states", "joint_targets", "reference/joint_states")
 _SCALARS = "std_msgs/msg/Float64"
@@ -192,10 +192,7 @@ class _JointOrder:
         names = tuple(message.name)
         order = self._orders.get(names)
         if order is None:
-            missing = [name for name in JOINT_NAMES if name not in names]
-            if missing:
-                raise G1MimicError(f"a joint message of the recording lacks '{missing[0]}'")
-            order = self._orders[names] = [names.index(name) for name in JOINT_NAMES]
+            order = self._orders[names] = joint_order(names, "a joint message of the recording")
         stamp = message.header.stamp
         fields = (message.position, message.velocity, message.effort)
         values = [[v[i] for i in order] if len(v) else [np.nan] * NUM_JOINTS for v in fields]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from g1_mimic.errors import G1MimicError
+
 JOINT_NAMES: tuple[str, ...] = (
     "left_hip_pitch_joint",
     "left_hip_roll_joint",
@@ -104,3 +108,17 @@ WAIST_INDICES: tuple[int, ...] = tuple(
     JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")
 )
 """Where the joints between pelvis and torso are in ``JOINT_NAMES``, from the pelvis upwards."""
+
+
+def joint_order(names: Sequence[str], source: str) -> list[int]:
+    """Return where in ``names`` each joint of ``JOINT_NAMES`` is; others may be there too.
+
+    Raises:
+        G1MimicError: if a joint is missing or named twice; the message begins with ``source``.
+    """
+    if missing := [name for name in JOINT_NAMES if name not in names]:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise G1MimicError(f"{source}: joint '{missing[0]}'{others} is missing")
+    if len(set(names)) != len(names):
+        raise G1MimicError(f"{source}: a joint is named twice")
+    return [names.index(name) for name in JOINT_NAMES]

@@ -10,7 +10,7 @@ from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from g1_mimic.control.state import JointCommand
 from g1_mimic.errors import G1MimicError
-from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import NUM_JOINTS, joint_order
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import JointState
@@ -54,7 +54,9 @@ class JointReader:
             G1MimicError: if a joint is missing or named twice, or the field has another length.
         """
         if message.name != self._names:
-            self._learn(list(message.name))
+            order = joint_order(message.name, self._topic)
+            self._order, self._names = np.array(order), list(message.name)
+            self._sorted = order == list(range(len(self._names)))
         values = np.frombuffer(getattr(message, field))
         if len(values) == 0 and default is not None:
             return np.full(NUM_JOINTS, default)
@@ -63,17 +65,6 @@ class JointReader:
                 f"{self._topic}: {len(values)} values of {field} for {len(self._names)} joints"
             )
         return values.copy() if self._sorted else values[self._order]
-
-    def _learn(self, names: list[str]) -> None:
-        missing = [name for name in JOINT_NAMES if name not in names]
-        if missing:
-            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise G1MimicError(f"{self._topic}: joint '{missing[0]}'{others} is missing")
-        if len(set(names)) != len(names):
-            raise G1MimicError(f"{self._topic}: a joint is named twice")
-        self._order = np.array([names.index(name) for name in JOINT_NAMES])
-        self._sorted = names == list(JOINT_NAMES)
-        self._names = names
 
 
 def gains_message(command: JointCommand) -> Float64MultiArray:
