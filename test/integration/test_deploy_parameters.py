@@ -191,7 +191,7 @@ def test_joint_messages_that_lack_something_are_named() -> None:
 def test_gains_survive_the_way() -> None:
     """Label, stiffness and damping come out as they went in."""
     rng = np.random.default_rng(0)
-    command = JointCommand(0, Mode.STAND, np.zeros(29), rng.random(29), rng.random(29))
+    command = JointCommand(np.zeros(29), rng.random(29), rng.random(29), 0, Mode.STAND)
     label, stiffness, damping = read_gains(gains_message(command))
     assert label == "stand"
     np.testing.assert_array_equal(stiffness, command.stiffness)

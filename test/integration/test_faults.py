@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.pd_target import torque_range
-from g1_mimic.control.state import JointCommand, RobotState
+from g1_mimic.control.state import RobotState
 from g1_mimic.deployment.controller import PolicyController
 from g1_mimic.deployment.inference import InferenceRunner
 from g1_mimic.deployment.safety import deployment_limits
@@ -28,7 +28,7 @@ from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
 from g1_mimic.simulation.injected_faults import FaultInjector, FaultPlan, FaultyPolicy, load_faults
-from g1_mimic.simulation.simulator import STATE_PERIOD_NS, MotorTarget, Simulator, start_on_floor
+from g1_mimic.simulation.simulator import STATE_PERIOD_NS, Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
 ZERO = np.zeros(29)
@@ -73,7 +73,7 @@ class Rig:
             if reason := self.watch.arrived(0.0, (sim.time_ns - state.stamp) * 1e-9):
                 control.fail(reason)
             command = control.step(state)
-            assert sim.set_target(motor(command)) == ""
+            assert sim.set_target(command) == ""
             if command.mode is Mode.TRACK and self.began is None:
                 self.began = state.stamp
                 sim.release()
@@ -91,10 +91,6 @@ class Rig:
         while self.began is None or self.sim.time_ns < self.began + seconds * 1e9:
             self.step()
         return self
-
-
-def motor(command: JointCommand) -> MotorTarget:
-    return MotorTarget(command.position, command.stiffness, command.damping, ZERO, ZERO)
 
 
 def periods(seconds: float) -> float:

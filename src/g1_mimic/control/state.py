@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from g1_mimic.control.modes import Mode
+from g1_mimic.robot.names import NUM_JOINTS
+
+_NOTHING = np.zeros(NUM_JOINTS)
+_NOTHING.setflags(write=False)
+_ABSURD = 1e6
+"""Beyond this no number in a target can be meant."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +39,55 @@ class RobotState:
 
 
 @dataclass(frozen=True)
-class JointCommand:
-    """What the motors are asked for: torque = stiffness·(position − q) − damping·q̇.
+class MotorTarget:
+    """What the motors are asked for.
+
+    torque = stiffness·(position − q) + damping·(velocity − q̇) + effort.
 
     Attributes:
-        stamp: stamp of the state that this command answers, ns.
-        mode: mode in which the command was made.
         position: [29] target angles, rad.
         stiffness: [29] N·m/rad.
         damping: [29] N·m·s/rad.
+        velocity: [29] target velocities, rad/s.
+        effort: [29] feed-forward torque, N·m.
+    """
+
+    position: np.ndarray
+    stiffness: np.ndarray
+    damping: np.ndarray
+    velocity: np.ndarray = field(default_factory=lambda: _NOTHING, kw_only=True)
+    effort: np.ndarray = field(default_factory=lambda: _NOTHING, kw_only=True)
+
+    def problem(self) -> str:
+        """Say why no motor may get this, or return an empty string."""
+        named = {
+            "position": self.position,
+            "stiffness": self.stiffness,
+            "damping": self.damping,
+            "velocity": self.velocity,
+            "effort": self.effort,
+        }
+        with np.errstate(over="ignore"):
+            squares = sum(float(value.dot(value)) for value in named.values())
+        if not squares <= _ABSURD**2:  # else each number is small; true for NaN
+            for name, value in named.items():
+                if not np.isfinite(value).all():
+                    return f"{name} is not finite"
+                if np.abs(value).max() > _ABSURD:
+                    return f"{name} is absurdly large"
+        if self.stiffness.min() < 0.0 or self.damping.min() < 0.0:
+            return "a gain is negative"
+        return ""
+
+
+@dataclass(frozen=True)
+class JointCommand(MotorTarget):
+    """What a controller answers to a state.
+
+    Attributes:
+        stamp: stamp of the state, ns.
+        mode: mode in which the command was made.
     """
 
     stamp: int
     mode: Mode
-    position: np.ndarray
-    stiffness: np.ndarray
-    damping: np.ndarray

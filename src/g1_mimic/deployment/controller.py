@@ -331,7 +331,7 @@ class PolicyController:
         finite = np.isfinite(state.joint_pos)
         zero = np.zeros(NUM_JOINTS)
         position = np.where(finite, state.joint_pos, zero)
-        return JointCommand(state.stamp, Mode.DAMPING, position, zero, self._damping)
+        return JointCommand(position, zero, self._damping, state.stamp, Mode.DAMPING)
 
     def _respond(self, state: RobotState) -> JointCommand:
         last, self._last_state = self._last_state, state
@@ -356,7 +356,7 @@ class PolicyController:
         self._slewed, self.hits = limited.slewed, limited.hits
         self.limit_log.add(limited.hits)
         return JointCommand(
-            state.stamp, self.mode, limited.target, limits.stiffness, limits.damping
+            limited.target, limits.stiffness, limits.damping, state.stamp, self.mode
         )
 
     def _standing(self, state: RobotState) -> bool:

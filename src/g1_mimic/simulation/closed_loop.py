@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from g1_mimic.control.modes import Mode
 from g1_mimic.deployment.controller import PolicyController
 from g1_mimic.deployment.safety import ControllerSettings
 from g1_mimic.deployment.tracking_report import TrackingReport
 from g1_mimic.policy.load import load_policy, profile_of
-from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.simulation.setup import SimSettings, make_simulator
-from g1_mimic.simulation.simulator import MotorTarget
 
 
 class ClosedLoop:
@@ -48,7 +44,6 @@ class ClosedLoop:
         )
         self.controller.activate()
         self.report = TrackingReport(1.0 / policy.metadata.control_rate_hz)
-        self._zero = np.zeros(NUM_JOINTS)
 
     def step(self) -> None:
         """Let the controller answer the present state, and the robot move for one period."""
@@ -57,11 +52,7 @@ class ClosedLoop:
             started = time.perf_counter()
             command = controller.step(sim.state())
             self.report.add_latency(time.perf_counter() - started)
-            sim.set_target(
-                MotorTarget(
-                    command.position, command.stiffness, command.damping, self._zero, self._zero
-                )
-            )
+            sim.set_target(command)
             if command.mode is Mode.TRACK:
                 sim.release()
                 if controller.hits is not None:

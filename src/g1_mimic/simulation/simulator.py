@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 
-from g1_mimic.control.state import RobotState
+from g1_mimic.control.state import MotorTarget, RobotState
 from g1_mimic.envs.disturbances import (
     add_base_velocity,
     draw_noise,
@@ -27,48 +27,6 @@ STATE_PERIOD_NS = 2_000_000
 """Time between states: 500 Hz, the rate of the robot's own state messages."""
 
 _NO_RANDOMISATION = Randomisation()
-_ABSURD = 1e6
-"""Beyond this no number in a target can be meant."""
-
-
-@dataclass(frozen=True)
-class MotorTarget:
-    """What the motors are told; the torque is that of `JointCommand` plus feed-forward terms.
-
-    Attributes:
-        position: [29] rad.
-        stiffness: [29] N·m/rad.
-        damping: [29] N·m·s/rad.
-        velocity: [29] rad/s.
-        effort: [29] feed-forward torque, N·m.
-    """
-
-    position: np.ndarray
-    stiffness: np.ndarray
-    damping: np.ndarray
-    velocity: np.ndarray
-    effort: np.ndarray
-
-    def problem(self) -> str:
-        """Say why no motor may get this, or return an empty string."""
-        named = {
-            "position": self.position,
-            "stiffness": self.stiffness,
-            "damping": self.damping,
-            "velocity": self.velocity,
-            "effort": self.effort,
-        }
-        with np.errstate(over="ignore"):
-            squares = sum(float(value.dot(value)) for value in named.values())
-        if not squares <= _ABSURD**2:  # else each number is small; true for NaN
-            for name, value in named.items():
-                if not np.isfinite(value).all():
-                    return f"{name} is not finite"
-                if np.abs(value).max() > _ABSURD:
-                    return f"{name} is absurdly large"
-        if self.stiffness.min() < 0.0 or self.damping.min() < 0.0:
-            return "a gain is negative"
-        return ""
 
 
 class Simulator:
@@ -151,7 +109,7 @@ class Simulator:
         self._floor = self.model.geom(FLOOR_GEOM).id
         self._feet = [self.model.body(name).id for name in END_EFFECTOR_NAMES[:2]]
         zero = np.zeros(len(profile.damping))
-        self._damping_target = MotorTarget(zero, zero, profile.damping, zero, zero)
+        self._damping_target = MotorTarget(zero, zero, profile.damping)
         self._draw: RobotDraw | None = None
         self.reset()
 

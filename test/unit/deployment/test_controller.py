@@ -23,7 +23,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.simulation.simulator import STATE_PERIOD_NS, MotorTarget, Simulator, start_on_floor
+from g1_mimic.simulation.simulator import STATE_PERIOD_NS, Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
 ZERO = np.zeros(29)
@@ -86,9 +86,7 @@ def drive(policy: OnnxPolicy, seconds: float, **choices: Any) -> tuple[Simulator
         assert (np.abs(torque(command, state)) <= PROFILE.torque_limit * (1 + 1e-8)).all()
         if control.tick is not None:
             report.add_tick(control.tick)
-        sim.set_target(
-            MotorTarget(command.position, command.stiffness, command.damping, ZERO, ZERO)
-        )
+        sim.set_target(command)
         if command.mode is Mode.TRACK and sim.hoisted:
             sim.release()
         sim.step()
@@ -114,9 +112,7 @@ def test_without_feedback_the_robot_falls_and_the_report_says_so(policy: OnnxPol
             command = control.step(sim.state())
             if control.tick is not None:
                 report.add_tick(control.tick)
-            sim.set_target(
-                MotorTarget(command.position, command.stiffness, command.damping, ZERO, ZERO)
-            )
+            sim.set_target(command)
             if command.mode is Mode.TRACK:
                 sim.release()
             sim.step()

@@ -14,7 +14,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.simulation.simulator import MotorTarget, Simulator, start_on_floor
+from g1_mimic.simulation.simulator import Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
 
@@ -38,9 +38,7 @@ class Loop:
         for _ in range(round(seconds * 500)):
             command = self.control.step(self.sim.state())
             self.targets.append(command.position)
-            zero = np.zeros(29)
-            target = MotorTarget(command.position, command.stiffness, command.damping, zero, zero)
-            self.sim.set_target(target)
+            self.sim.set_target(command)
             if command.mode is Mode.TRACK and self.sim.hoisted:
                 self.sim.release()
             self.sim.step()

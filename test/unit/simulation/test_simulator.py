@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from g1_mimic.control.pd_target import torque_range
+from g1_mimic.control.state import MotorTarget
 from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
 from g1_mimic.rotations import quat_error, quat_from_rpy
-from g1_mimic.simulation.simulator import MotorTarget, Simulator, start_on_floor
+from g1_mimic.simulation.simulator import Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
-ZERO = np.zeros(29)
-HOLD = MotorTarget(PROFILE.default_position, PROFILE.stiffness, PROFILE.damping, ZERO, ZERO)
+HOLD = MotorTarget(PROFILE.default_position, PROFILE.stiffness, PROFILE.damping)
 
 
 @pytest.fixture(scope="module")

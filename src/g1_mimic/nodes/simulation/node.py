@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -23,7 +22,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Empty, Float64MultiArray
 
 from g1_mimic.control.modes import Mode
-from g1_mimic.control.state import JointCommand, RobotState
+from g1_mimic.control.state import JointCommand, MotorTarget, RobotState
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.shared.common import (
     ERROR,
@@ -56,12 +55,10 @@ from g1_mimic.nodes.shared.wire import (
     JointStateWriter,
     OdometryWriter,
 )
-from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.simulation.injected_faults import FaultInjector, load_faults
 from g1_mimic.simulation.setup import SimSettings, make_simulator, open_viewer
-from g1_mimic.simulation.simulator import STATE_PERIOD_NS, MotorTarget
+from g1_mimic.simulation.simulator import STATE_PERIOD_NS
 
-_NOTHING = np.zeros(NUM_JOINTS)
 _STRIDE_PERIOD, _STATES_PER_STRIDE = 1e-4, 25
 """Composed: wall period, s, of strides of so many states; between them come services, timers and
 emergency stops."""
@@ -348,11 +345,8 @@ class MujocoSim(Node):
         """Composed: hand a command of the policy node to the motors."""
         if command.stamp != self._newest.stamp:
             return
-        target = MotorTarget(
-            command.position, command.stiffness, command.damping, _NOTHING, _NOTHING
-        )
         # Time goes on in `_stride`: from here each state would be answered within the last one.
-        self._due = self._use(target, command.mode.value, command.stamp) or self._due
+        self._due = self._use(command, command.mode.value, command.stamp) or self._due
 
     def _use(self, target: MotorTarget, mode: str, stamp: int) -> bool:
         """Give a target to the motors; False if they may not get it."""
