@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -27,7 +26,8 @@ from g1_mimic.nodes.deployment.state_watch import StateWatch
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import ANCHOR_BODY_NAME
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.simulation.injected_faults import FaultInjector, FaultPlan, FaultyPolicy, load_faults
+from g1_mimic.simulation.fault_kinds import read_fault
+from g1_mimic.simulation.injected_faults import FaultInjector
 from g1_mimic.simulation.simulator import STATE_PERIOD_NS, Simulator, start_on_floor
 
 PROFILE = load_profile("g1_29dof")
@@ -57,7 +57,7 @@ class Rig:
         self.control = PolicyController(policy, PROFILE, self.settings)
         self.control.activate()
         self.watch = StateWatch(self.settings)
-        plan = FaultPlan.model_validate({"faults": [{"at": self.AT, **f} for f in faults]})
+        plan = tuple(read_fault({"at": self.AT, **fault}, "test") for fault in faults)
         self.injector = FaultInjector(plan)
         self.began: int | None = None
         self.limp_at: float | None = None
@@ -412,38 +412,3 @@ def test_a_default_pose_that_the_robot_cannot_take_is_refused(policy: OnnxPolicy
     strange.metadata = dataclasses.replace(policy.metadata, default_joint_pos=tuple(pose))
     with pytest.raises(G1MimicError, match="default angle of left_knee_joint, -1 rad"):
         PolicyController(strange, PROFILE, PolicyNodeSettings())
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ({"kind": "dropouts", "at": 1.0}, "dropouts"),
-        ({"kind": "nan", "at": 1.0, "joint": "left_knie_joint"}, "'left_knie_joint' is no joint"),
-        ({"kind": "push", "at": -1.0, "speed": 1.0}, "greater than or equal to 0"),
-        ({"kind": "delay", "at": 1.0}, "seconds"),
-        ({"kind": "stuck", "at": 1.0, "joint": KNEE, "jiont": KNEE}, "jiont"),
-    ],
-)
-def test_a_wrong_fault_is_named(fault: dict[str, Any], words: str, tmp_path: Path) -> None:
-    """One line with the file and the mistake."""
-    path = tmp_path / "faults.yaml"
-    path.write_text(yaml.safe_dump({"faults": [fault]}))
-    with pytest.raises(G1MimicError) as caught:
-        load_faults(str(path))
-    message = str(caught.value)
-    assert "faults.yaml" in message and words in message and "\n" not in message
-
-
-def test_a_slow_policy_is_slow_when_the_plan_says_so(
-    policy: OnnxPolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Calls are counted in policy periods; before and after the fault nothing waits."""
-    slept: list[float] = []
-    monkeypatch.setattr("g1_mimic.simulation.injected_faults.time.sleep", slept.append)
-    plan = FaultPlan.model_validate(
-        {"faults": [{"kind": "slow_inference", "at": 0.04, "duration": 0.06, "seconds": 0.5}]}
-    )
-    faulty = FaultyPolicy(policy, plan, 0.02)
-    for call in range(8):
-        faulty.act(np.zeros(policy.observation_size), 0)
-        assert len(slept) == min(max(call - 1, 0), 3)

@@ -49,7 +49,8 @@ from g1_mimic.nodes.shared.guards import Guards
 from g1_mimic.nodes.shared.parameters import Parameters
 from g1_mimic.policy.load import load_policy, profile_of
 from g1_mimic.policy.runtime import OnnxPolicy
-from g1_mimic.simulation.injected_faults import FaultyPolicy, load_faults
+from g1_mimic.simulation.fault_kinds import load_faults
+from g1_mimic.simulation.injected_faults import FaultyPolicy
 
 _WATCH_PERIOD = 0.005
 """Wall period of the watchdog, s."""

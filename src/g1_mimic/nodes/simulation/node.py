@@ -55,7 +55,8 @@ from g1_mimic.nodes.shared.wire import (
     JointStateWriter,
     OdometryWriter,
 )
-from g1_mimic.simulation.injected_faults import FaultInjector, load_faults
+from g1_mimic.simulation.fault_kinds import load_faults
+from g1_mimic.simulation.injected_faults import FaultInjector
 from g1_mimic.simulation.setup import SimSettings, make_simulator, open_viewer
 from g1_mimic.simulation.simulator import STATE_PERIOD_NS
 
