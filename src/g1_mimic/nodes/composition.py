@@ -35,7 +35,7 @@ class ComposedDeployment:
         except BaseException:
             self._sim.destroy_node()
             raise
-        self._sim.hand_over = self._policy.take
+        self._sim.hand_over_to(self._policy.take)
         for node in (self._sim, self._policy):
             node.finished.add_done_callback(self._on_end)
 
