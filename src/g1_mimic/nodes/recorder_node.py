@@ -22,7 +22,7 @@ from sensor_msgs.msg import JointState
 
 from g1_mimic.cdr import read_stamp
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Diagnostics, steady_timer
+from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Diagnostics, Reading, steady_timer
 from g1_mimic.nodes.shared.message_types import (
     fitting_qos,
     is_stamped,
@@ -240,7 +240,7 @@ class RecorderNode(Node):
         self.get_logger().error(f"{error}; recording has ended")
         self._diagnostics.publish_on_change()
 
-    def _status(self) -> tuple[int, str, dict[str, object]]:
+    def _status(self) -> Reading:
         figures: dict[str, object] = {
             "file": str(self._bag.path),
             "topics": len(self._taps),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +54,9 @@ class BagWriter:
         self.path = path
         self.counts: dict[str, int] = {}
         """Messages by topic."""
-        try:
+        with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = path.open("xb")
-        except FileExistsError:
-            raise G1MimicError(f"{path} exists already: recordings are never overwritten") from None
-        except OSError as error:
-            raise G1MimicError(f"cannot write {path}: {error.strerror}") from error
         # zstd at its default level costs a few percent of a core at 2000 messages per second.
         self._writer = Writer(self._stream, compression=CompressionType.ZSTD)
         self._writer.start(PROFILE, f"g1_mimic {g1_mimic.__version__}")
@@ -91,10 +88,8 @@ class BagWriter:
             G1MimicError: if the disk is full.
         """
         sequence = self.counts[topic] = self.counts[topic] + 1
-        try:
+        with self._writing():
             self._writer.add_message(self._channels[topic], received_ns, data, sent_ns, sequence)
-        except OSError as error:
-            raise G1MimicError(f"cannot write {self.path}: {error.strerror}") from error
 
     def flush(self) -> None:
         """Bring everything so far into the file.
@@ -102,10 +97,8 @@ class BagWriter:
         Raises:
             G1MimicError: if the disk is full.
         """
-        try:
+        with self._writing():
             self._writer.flush()
-        except OSError as error:
-            raise G1MimicError(f"cannot write {self.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Write index and summary, and close the file.
@@ -113,8 +106,18 @@ class BagWriter:
         Raises:
             G1MimicError: if the disk is full.
         """
-        try:
+        with self._writing():
             self._writer.finish()
             self._stream.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Tell errors of the file system in one line."""
+        try:
+            yield
+        except FileExistsError:
+            raise G1MimicError(
+                f"{self.path} exists already: recordings are never overwritten"
+            ) from None
         except OSError as error:
             raise G1MimicError(f"cannot write {self.path}: {error.strerror}") from error

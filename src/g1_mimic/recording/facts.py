@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +14,6 @@ from g1_mimic.robot.names import JOINT_NAMES
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
-
-_LIMITS = (
-    "deploy_torque_limit",
-    "saturation_torque",
-    "no_load_speed",
-    "velocity_limit",
-    "position_lower",
-    "position_upper",
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +29,11 @@ class RecordingFacts:
     velocity_limit: np.ndarray
     position_lower: np.ndarray
     position_upper: np.ndarray
+
+
+_LIMITS = tuple(
+    f.name for f in fields(RecordingFacts) if f.name not in ("policy", "motion", "robot")
+)
 
 
 def recording_facts(policy: str, motion: str, profile: RobotProfile) -> dict[str, str]:

@@ -14,7 +14,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write, atomic_write_text
 from g1_mimic.html_page import html_figure, html_heading, html_page, html_table
 from g1_mimic.recording.bag_reader import Recording, read_recording
-from g1_mimic.recording.run_figures import RunFigures, run_figures, summary
+from g1_mimic.recording.run_figures import RunFigures, run_figures, summary, wall_times
 from g1_mimic.robot.names import JOINT_NAMES
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -193,16 +193,10 @@ def _draw_latency(ax: Axes, figures: RunFigures) -> None:
 
 def _draw_latency_share(ax: Axes, recording: Recording, figures: RunFigures) -> None:
     """Draw which share of the times is longer than what."""
-    series = {
-        "state to target": figures.latency_ms,
-        "state period": figures.period_ms,
-        "inference": recording.scalars.get("policy/inference_ms", (None, np.zeros(0)))[1],
-    }
-    for label, values in series.items():
-        if len(values):
-            ordered = np.sort(values)
-            share = 1.0 - np.arange(len(ordered)) / len(ordered)
-            ax.loglog(np.maximum(ordered, 1e-3), share, label=label)
+    for label, values in wall_times(recording, figures).items():
+        ordered = np.sort(values)
+        share = 1.0 - np.arange(len(ordered)) / len(ordered)
+        ax.loglog(np.maximum(ordered, 1e-3), share, label=label)
     ax.set_title("share of longer times")
     ax.set_xlabel("ms")
     ax.grid(alpha=0.3)

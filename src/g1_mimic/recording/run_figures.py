@@ -102,6 +102,16 @@ def _modes(targets: JointSeries, start: int) -> list[tuple[float, float, str]]:
     ]
 
 
+def wall_times(recording: Recording, figures: RunFigures) -> dict[str, np.ndarray]:
+    """Return what took how long, ms of wall time [N] each; absent ones are left out."""
+    times = {
+        "state to target": figures.latency_ms,
+        "state period": figures.period_ms,
+        "inference": recording.scalars.get("policy/inference_ms", ((), np.zeros(0)))[1],
+    }
+    return {name: values for name, values in times.items() if len(values)}
+
+
 def summary(recording: Recording, figures: RunFigures) -> dict[str, object]:
     """Return the figures of a run that fit on a few lines; absent ones are left out."""
     result: dict[str, object] = {"recording": str(recording.path)}
@@ -122,16 +132,9 @@ def summary(recording: Recording, figures: RunFigures) -> dict[str, object]:
         result["largest torque over its limit"] = float(np.nanmax(share))
         result["states with a joint at its torque limit, %"] = float((share > 0.999).mean() * 100)
     result["smallest distance to a position limit, rad"] = float(figures.position_margin.min())
-    for name, values in (
-        ("state to target", figures.latency_ms),
-        ("state period", figures.period_ms),
-        ("inference", recording.scalars.get("policy/inference_ms", (None, np.zeros(0)))[1]),
-    ):
-        if len(values):
-            p50, p99 = np.percentile(values, [50, 99])
-            result[f"{name}, ms: median, 99 %, largest"] = (
-                f"{p50:.3g}, {p99:.3g}, {values.max():.3g}"
-            )
+    for name, values in wall_times(recording, figures).items():
+        p50, p99 = np.percentile(values, [50, 99])
+        result[f"{name}, ms: median, 99 %, largest"] = f"{p50:.3g}, {p99:.3g}, {values.max():.3g}"
     result["states without a target"] = figures.unanswered
     result["warnings and errors logged"] = len(recording.warnings)
     if not recording.complete:

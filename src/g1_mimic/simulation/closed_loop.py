@@ -14,6 +14,7 @@ from g1_mimic.deployment.safety import ControllerSettings
 from g1_mimic.deployment.tracking_report import TrackingReport
 from g1_mimic.policy.load import load_policy, profile_of
 from g1_mimic.simulation.setup import SimSettings, make_simulator
+from g1_mimic.simulation.simulator import STATE_PERIOD_NS
 
 
 class ClosedLoop:
@@ -65,7 +66,7 @@ class ClosedLoop:
     def track(self, seconds: float) -> bool:
         """Stand up, then track for ``seconds``; return whether nothing made it stop before."""
         tracked = 0
-        while tracked < round(seconds * 500):
+        while tracked < round(seconds * 1e9 / STATE_PERIOD_NS):
             self.step()
             if self.controller.mode_state.fault:
                 return False
