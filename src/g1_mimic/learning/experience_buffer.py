@@ -16,9 +16,9 @@ from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.replay.backends import make_priority_tree
-from g1_mimic.learning.replay.checks import UpdateCheck
+from g1_mimic.learning.replay.checks import priority_update
 from g1_mimic.learning.replay.fields import own
-from g1_mimic.learning.replay.inputs import as_tensor, positive
+from g1_mimic.learning.replay.inputs import positive
 from g1_mimic.learning.replay.priority_tree import PriorityTree
 from g1_mimic.learning.replay.ring import TransitionRing
 
@@ -230,7 +230,6 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         self._epsilon = float(epsilon)
         self._tree: PriorityTree = make_priority_tree(self.get_capacity(), self._device)
         self._head_hidden = False  # the row at the head has lost its priorities already
-        self._check = UpdateCheck(self._device)
 
     @property
     def alpha(self) -> float:
@@ -264,7 +263,6 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
                 update was bad.
         """
         n = self._require_samples(n)
-        self._check.poll()
         self._hide_head()
         newest_row = (self._head - 1) % self._buffer_len
         indices = self._tree.sample(n, self._generator, newest_row * self._batch_size)
@@ -283,34 +281,10 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
                 is no stored sample. On the CPU nothing is changed then; on a GPU the good entries
                 are taken over and a later call of `sample` or this raises.
         """
-        self._check.poll()
-        index, error = self._one_axis(indices), self._one_axis(errors)
-        if index.numel() != error.numel():
-            raise G1MimicError(
-                f"update_priorities: {index.numel()} indices but {error.numel()} errors"
-            )
-        if index.numel() == 0:
-            return
-        if index.dtype.is_floating_point or index.dtype == torch.bool:
-            raise G1MimicError(f"update_priorities: indices must be integers, got {index.dtype}")
-        index = index if index.dtype == torch.long else index.long()
-        stored = self._filled_rows * self._batch_size
-        if self._tree.learn(index, error, stored, self._epsilon, self._alpha):
-            return
-        new, bad = self._tree.measure(index, error, stored, self._epsilon)
-        self._check.report(bad, index, error)
-        index = index.masked_fill((index < 0) | (index >= stored), 0)
-        # Slots of a row that is being replaced have no priority, and get none.
-        old = self._tree.leaves.index_select(0, index)
-        new = new.pow_(self._alpha).float()  # float64 before: the same on every device
-        self._tree.set(index, torch.where(bad | (old <= 0.0), old, new))
-
-    def _one_axis(self, values: Any) -> Tensor:
-        # Asked first: a call of torch's that changes nothing takes as long as one that does.
-        tensor = as_tensor(values)
-        if tensor.device != self._device:
-            tensor = tensor.to(self._device)
-        return tensor if tensor.ndim == 1 else tensor.reshape(-1)
+        index, error = priority_update(indices, errors, self._device)
+        if index.numel():
+            stored = self._filled_rows * self._batch_size
+            self._tree.learn(index, error, stored, self._epsilon, self._alpha)
 
     def clear(self) -> None:
         """`reset`, and forget the number of samples and the highest priority."""

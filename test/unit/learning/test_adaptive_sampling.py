@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.experience_buffer import PrioritizedExperienceBuffer
 from g1_mimic.learning.nstep import gather_nstep
-from g1_mimic.learning.replay.checks import UpdateCheck
 from g1_mimic.learning.replay.priority_tree import PriorityTree
 
 DEVICES = [
@@ -271,8 +270,7 @@ class TestNoHostSync:
     def test_cycle_reads_nothing_back(self) -> None:
         """record, inc, sample, n-step and update leave every value on the device."""
         buffer = PrioritizedExperienceBuffer(6, 4, seed=0)
-        buffer._check = UpdateCheck(buffer.device, deferred=True)
-        buffer._tree = PriorityTree(24, buffer.device)
+        buffer._tree = PriorityTree(24, buffer.device, deferred=True)
         with self.Forbid():
             for t in range(10):
                 for name in ("reward", "next_obs"):
@@ -288,8 +286,11 @@ class TestNoHostSync:
 
     def test_deferred_refusal_arrives_at_the_next_call(self) -> None:
         """On a GPU a bad error keeps the old priority, and the next call names it."""
-        buffer = filled(5)
-        buffer._check = UpdateCheck(buffer.device, deferred=True)
+        buffer = PrioritizedExperienceBuffer(5, 1, seed=0)
+        buffer._tree = PriorityTree(5, buffer.device, deferred=True)
+        for row in range(5):
+            buffer.record("x", torch.tensor([row]))
+            buffer.inc()
         buffer.update_priorities([0, 1, 2], [0.1, float("nan"), 0.3])
         with pytest.raises(G1MimicError, match=r"entry 1 \(index 1\) has the error nan"):
             buffer.sample(2)

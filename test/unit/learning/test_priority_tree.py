@@ -15,10 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.replay.backends import make_priority_tree
-from g1_mimic.learning.replay.compiled import compilation, power_kernels
+from g1_mimic.learning.replay.compiled import compilation, tree_kernels
 from g1_mimic.learning.replay.compiled.tree import CompiledPriorityTree
-from g1_mimic.learning.replay.compiled.tree_kernels import PIECE
 from g1_mimic.learning.replay.priority_tree import FAN_OUT, RANGE, PriorityTree
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def kind(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.parametrize("capacity", [1, FAN_OUT - 1, FAN_OUT, FAN_OUT + 1, 1024, 5000])
 def test_sums_follow_every_change(kind: Any, capacity: int) -> None:
-    """After any mix of fills and updates the total is that of the leaves, and nothing drifts."""
+    """After any mix of fills and updates the sums are those of the leaves, and nothing drifts."""
     rng = np.random.default_rng(capacity)
     tree, plain = kind(capacity, CPU), np.zeros(capacity, np.float32)
     highest = np.float32(1.0)
@@ -45,12 +45,14 @@ def test_sums_follow_every_change(kind: Any, capacity: int) -> None:
             plain[start:stop] = value
         else:
             indices = rng.integers(0, capacity, rng.integers(1, 50))
-            values = 2.0 * rng.random(len(indices)).astype(np.float32)
-            tree.set(torch.from_numpy(indices), torch.from_numpy(values))
-            plain[indices] = values  # numpy documents that the last of duplicates counts
-            highest = max(highest, values.max())
+            errors = 2.0 * rng.random(len(indices)).astype(np.float32)
+            tree.learn(torch.from_numpy(indices), torch.from_numpy(errors), capacity, 1e-9, 1.0)
+            for index, error in zip(indices, errors, strict=True):  # the last of duplicates counts
+                if plain[index] > 0.0:
+                    plain[index] = np.float64(error) + 1e-9
+                    highest = max(highest, plain[index])
         np.testing.assert_array_equal(tree.leaves.numpy(), plain)
-        assert float(tree.total()) == pytest.approx(plain.sum(dtype=np.float64), rel=1e-12)
+        assert float(tree._sums.sum()) == pytest.approx(plain.sum(dtype=np.float64), rel=1e-12)
     assert float(tree.highest) == highest
 
 
@@ -66,12 +68,12 @@ def test_million_updates_leave_no_drift(kind: Any) -> None:
     tree.fill(0, capacity, 1e10)
     for _ in range(100):
         indices = torch.from_numpy(rng.integers(0, capacity, 10_000))
-        values = torch.from_numpy((10.0 ** rng.uniform(-10, 10, 10_000)).astype(np.float32))
-        tree.set(indices, values)
-    tree.set(torch.arange(capacity), torch.full((capacity,), 1e-10))
+        errors = torch.from_numpy((10.0 ** rng.uniform(-10, 10, 10_000)).astype(np.float32))
+        tree.learn(indices, errors, capacity, 1e-20, 1.0)
+    tree.learn(torch.arange(capacity), torch.full((capacity,), 1e-10), capacity, 1e-20, 1.0)
     fresh.assign(tree.leaves)
     assert torch.equal(tree._sums, fresh._sums)
-    assert float(tree.total()) == float(fresh.total()) == pytest.approx(capacity * 1e-10, rel=1e-6)
+    assert float(tree._sums.sum()) == pytest.approx(capacity * 1e-10, rel=1e-6)
 
 
 def test_compiled_sums_are_remade_bit_for_bit() -> None:
@@ -82,7 +84,8 @@ def test_compiled_sums_are_remade_bit_for_bit() -> None:
         start = int(rng.integers(0, 39_000))
         tree.fill(start, start + 1000, rng.random())
         indices = torch.from_numpy(rng.integers(0, 40_000, 500))
-        tree.set(indices, torch.from_numpy(rng.random(500).astype(np.float32)))
+        errors = torch.from_numpy(rng.random(500).astype(np.float32))
+        tree.learn(indices, errors, 40_000, 1e-6, 0.6)
     fresh.assign(tree.leaves)
     for ours, theirs in zip(tree._levels, fresh._levels, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -150,50 +153,52 @@ def test_single_positive_slot_is_always_drawn(kind: Any) -> None:
         assert (drawn == 4321).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
-def test_errors_become_magnitudes(kind: Any, dtype: torch.dtype) -> None:
-    """|error| + ε in range, and what is NaN, infinite or no stored sample is told apart."""
-    tree = kind(50, CPU)
-    indices, errors = torch.arange(6), torch.tensor([0.0, -0.5, 2.0, 3.0, 1e4, -1e4], dtype=dtype)
-    magnitudes, bad = tree.measure(indices, errors, 6, 1e-3)
-    np.testing.assert_allclose(magnitudes, errors.abs().double() + 1e-3, rtol=1e-6)
-    assert bad is None or not bad.any()
-    for position, error, index in ((3, np.nan, 3), (5, np.inf, 5), (0, 1.0, 6), (2, 1.0, -1)):
-        errors_, indices_ = errors.clone(), indices.clone()
-        errors_[position], indices_[position] = error, index
-        _, bad = tree.measure(indices_, errors_, 6, 1e-3)
-        assert bad is not None and bad.nonzero().tolist() == [[position]]
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64]
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
-def test_learning_at_once_is_measuring_and_setting(alpha: float) -> None:
+def test_both_trees_learn_the_same(alpha: float, dtype: torch.dtype) -> None:
     """The same leaves to the bit, duplicates included; empty slots stay so; one bad entry: none.
 
-    Sums are those of the leaves, over several of the pieces that are learned one by one.
+    They are (|error| + ε)^α, kept in range. Sums are those of the leaves, over several of the
+    pieces that are learned one by one.
     """
     rng = np.random.default_rng(0)
-    count, stored, filled = 2 * PIECE + 500, 36_000, 32_000
+    count, stored, filled = 2 * tree_kernels.PIECE + 500, 36_000, 32_000
     indices = torch.from_numpy(rng.integers(0, stored, count))
-    errors = torch.from_numpy((10.0 ** rng.uniform(-40, 38, count)).astype(np.float32))
-    fast, plain = CompiledPriorityTree(40_000, CPU), PriorityTree(40_000, CPU)
-    for tree in (fast, plain):
+    exponents = (-4, 4) if dtype in (torch.float16, torch.int64) else (-40, 38)
+    errors = torch.from_numpy(10.0 ** rng.uniform(*exponents, count)).to(dtype)
+    errors[::2] *= -1
+    compiled, plain = CompiledPriorityTree(40_000, CPU), PriorityTree(40_000, CPU)
+    for tree in (compiled, plain):
         tree.fill(0, filled, 1.0)
-    assert fast.learn(indices, errors, stored, 1e-6, alpha)
-    assert not plain.learn(indices, errors, stored, 1e-6, alpha)
-    known = indices < filled
-    new = plain.measure(indices, errors, stored, 1e-6)[0].pow(alpha).float()
-    plain.set(indices[known], new[known])
-    assert torch.equal(fast.leaves, plain.leaves)
-    assert torch.equal(fast.highest, plain.highest)
+        tree.learn(indices, errors, stored, 1e-6, alpha)
+    expected = torch.zeros(40_000)
+    expected[:filled] = 1.0
+    for index, error in zip(indices.tolist(), errors.tolist(), strict=True):
+        if index < filled:
+            expected[index] = float(np.clip(abs(error) + 1e-6, *RANGE)) ** alpha
+    assert torch.equal(compiled.leaves, expected)
+    assert torch.equal(plain.leaves, expected)
+    assert torch.equal(compiled.highest, plain.highest)
     remade = CompiledPriorityTree(40_000, CPU)
-    remade.assign(fast.leaves)
-    for ours, theirs in zip(fast._levels, remade._levels, strict=True):
+    remade.assign(compiled.leaves)
+    for ours, theirs in zip(compiled._levels, remade._levels, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    for position, error, index in ((3, np.nan, 3), (5, np.inf, 5), (0, 1.0, stored), (2, 1.0, -1)):
-        errors_, indices_ = errors.clone(), indices.clone()
-        errors_[position], indices_[position] = error, index
-        assert not fast.learn(indices_, 2.0 * errors_, stored, 1e-6, alpha)
-        assert torch.equal(fast.leaves, plain.leaves)
+    bad = [(0, 1.0, stored), (2, 1.0, -1)]
+    if dtype.is_floating_point:
+        bad += [(3, np.nan, 3), (5, np.inf, 5), (7, -np.inf, stored)]
+    for position, error, index in bad:
+        errors_, indices_ = 2 * errors, indices.clone()
+        errors_[position:], indices_[position:] = error, index  # the first one is named
+        said = []
+        for tree in (compiled, plain):
+            with pytest.raises(G1MimicError, match=rf"entry {position} \(index {index}\)") as it:
+                tree.learn(indices_, errors_, stored, 1e-6, alpha)
+            said.append(str(it.value))
+            assert torch.equal(tree.leaves, expected)
+        assert said[0] == said[1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -210,7 +215,7 @@ def test_powers_are_those_of_the_c_library(exponent: float, seed: int) -> None:
     values = np.clip(np.abs(values), *RANGE)
     expected = np.array([math.pow(value, exponent) for value in values], np.float32)
     powers = np.empty(len(values), np.float32)
-    power_kernels.powers(values, exponent, powers)
+    tree_kernels.powers(values, exponent, powers)
     np.testing.assert_array_equal(powers, expected)
 
 
@@ -238,16 +243,18 @@ def test_priorities_are_a_small_part_of_the_memory(kind: Any) -> None:
 
 class TestCompiling:
     def run(self, cache: Path) -> str:
-        """Use every kernel in a process of its own that keeps machine code in ``cache``."""
+        """Use kernels in a process of its own that keeps machine code in ``cache``."""
         program = (
-            "import numpy as np; from g1_mimic.learning import priority_kernels as kernels\n"
-            "kernels.prepare(); levels = np.zeros(1024, np.float32), np.zeros(64), np.zeros(1)\n"
-            "kernels.fill(*levels, 10, 30, 1.0)\n"
+            "import numpy as np\n"
+            "from g1_mimic.learning.replay.compiled import successor, tree_kernels as kernels\n"
+            "leaves, lines, blocks = np.zeros(1024, np.float32), np.zeros(64), np.zeros(1)\n"
+            "levels = leaves, lines, blocks; leaves[10:30] = 1.0\n"
+            "kernels.sum_slots(*levels, 10, 30)\n"
             "touched, highest = np.zeros(1, np.uint8), np.ones(1, np.float32)\n"
-            "index = np.arange(3)\n"
-            "kernels.put(*levels, touched, highest, index, np.full(3, 2.0, np.float32))\n"
+            "index = np.arange(10, 13); errors = np.full(3, 2.0, np.float32)\n"
+            "kernels.learn(*levels, touched, highest, index, errors, 30, 0.0, 1e-30, 1e30, 1.0)\n"
             "kernels.find(*levels, np.full(3, 0.9), 0, index, np.zeros(3))\n"
-            "print(levels[2], highest, index)"
+            "print(blocks, highest, index)"
         )
         environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
         done = subprocess.run(
@@ -259,7 +266,7 @@ class TestCompiling:
 
     def test_machine_code_is_kept_and_damage_to_it_survived(self, tmp_path: Path) -> None:
         """A second process compiles nothing; one with damaged files compiles for itself."""
-        expected = "[26.] [2.] [11 20 29]\n"
+        expected = "[23.] [2.] [13 21 29]\n"
         assert self.run(tmp_path) == expected
         files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
         assert len(files) >= 8  # an index and machine code for each kernel
@@ -273,13 +280,13 @@ class TestCompiling:
         """Where numba finds no folder to write to, functions are compiled all the same."""
         real = compilation.njit
 
-        def no_folder(**options: Any) -> Any:
+        def no_folder(signatures: list[str], **options: Any) -> Any:
             if options.get("cache"):
                 raise RuntimeError("cannot cache function: no locator available")
-            return real(**options)
+            return real(signatures, **options)
 
         monkeypatch.setattr(compilation, "njit", no_folder)
-        assert compilation.compiled(lambda x: x + 1)(1) == 2
+        assert compilation.compiled("i8(i8)")(lambda x: x + 1)(1) == 2
 
     def test_without_numba_sampling_is_slower_and_says_so(
         self, monkeypatch: pytest.MonkeyPatch

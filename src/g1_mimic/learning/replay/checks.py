@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.replay.inputs import one_axis
+
+
+def priority_update(indices: Any, errors: Any, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return what an update is given as int64 and errors of any type, [n] each, on the device.
+
+    Raises:
+        G1MimicError: if they differ in number, or indices are no whole numbers.
+    """
+    index, error = one_axis(indices, device), one_axis(errors, device)
+    if index.numel() != error.numel():
+        raise G1MimicError(f"update_priorities: {index.numel()} indices but {error.numel()} errors")
+    if index.dtype == torch.long:
+        return index, error
+    if index.numel() and (index.dtype.is_floating_point or index.dtype == torch.bool):
+        raise G1MimicError(f"update_priorities: indices must be integers, got {index.dtype}")
+    return index.long(), error
+
+
+def refusal(position: int, index: int, error: float) -> G1MimicError:
+    """Return the error that names the bad entry of an update in one line."""
+    where = f"update_priorities: entry {position} (index {index})"
+    if not math.isfinite(error):
+        return G1MimicError(f"{where} has the error {error}; errors must be finite")
+    return G1MimicError(f"{where} is no stored sample; pass the indices that sample() returned")
 
 
 class UpdateCheck:
@@ -65,7 +91,4 @@ class UpdateCheck:
         self._finding.zero_()
         self._host.zero_()
         self._reported = False
-        where = f"update_priorities: entry {int(position)} (index {int(index)})"
-        if not math.isfinite(error):
-            raise G1MimicError(f"{where} has the error {error}; errors must be finite")
-        raise G1MimicError(f"{where} is no stored sample; pass the indices that sample() returned")
+        raise refusal(int(position), int(index), error)

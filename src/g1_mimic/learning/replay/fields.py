@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.replay.backends import make_successor_field
-from g1_mimic.learning.replay.inputs import as_array, as_tensor, require_castable, zeros
+from g1_mimic.learning.replay.backends import make_stored_field, make_successor_field
+from g1_mimic.learning.replay.inputs import as_tensor, require_castable
+from g1_mimic.learning.replay.stored_field import StoredField
 from g1_mimic.learning.replay.successor_field import SuccessorField
 
 RESERVED = ("indices", "weights")
@@ -32,9 +32,7 @@ class TransitionFields:
 
     def __init__(self, rows: int, envs: int, device: torch.device) -> None:
         self._rows, self._envs, self._device = rows, envs, device
-        self._stored: dict[str, Tensor] = {}
-        self._flat: dict[str, Tensor] = {}  # the same memory [rows · envs, …]
-        self._arrays: dict[str, np.ndarray] = {}  # the same memory for numpy, on the CPU
+        self._stored: dict[str, StoredField] = {}
         self._successors: dict[str, SuccessorField] = {}
         self._sources: dict[str, str] = {}  # of the successors
         self._pending: dict[str, tuple[str, tuple[str, ...], bool]] = {}  # without a source yet
@@ -47,8 +45,7 @@ class TransitionFields:
 
     def nbytes(self) -> int:
         """Return the memory of all fields, B."""
-        stored = sum(field.nbytes for field in self._stored.values())
-        return stored + sum(field.nbytes() for field in self._successors.values())
+        return sum(self._known(name).nbytes() for name in self.names)
 
     # -- making ---------------------------------------------------------------------------------
 
@@ -62,10 +59,9 @@ class TransitionFields:
             raise G1MimicError(f"field '{name}' cannot be recorded: sample() returns its own")
         if name in self._stored:
             raise G1MimicError(f"field '{name}' exists already")
-        field = zeros((self._rows, self._envs, *data_shape), dtype, self._device)
-        self._stored[name], self._flat[name] = field, field.flatten(0, 1)
-        if self._device.type == "cpu" and dtype != torch.bfloat16:
-            self._arrays[name] = field.numpy()
+        shape = (self._rows, self._envs, *data_shape)
+        field = make_stored_field(name, shape, dtype, self._device, self._warn_of_copies)
+        self._stored[name] = field
 
     def add_successor(self, name: str, source: str, ends: Sequence[str], borrow: bool) -> None:
         """Have the field ``name`` follow from ``source``; see `SuccessorField`.
@@ -77,17 +73,17 @@ class TransitionFields:
             raise G1MimicError(f"field '{name}' exists already")
         self._pending[name] = (source, tuple(ends), borrow)
 
-    def _successor(self, name: str) -> SuccessorField:
-        """Return the field, made now if its sources have only come since it was added."""
-        if name in self._pending:
-            source, ends, borrow = self._pending[name]
-            if missing := [field for field in (source, *ends) if field not in self._stored]:
-                raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
-            flags = [self._stored[field] for field in ends]
-            self._successors[name] = make_successor_field(self._stored[source], flags, borrow)
-            self._sources[name] = source
-            del self._pending[name]
-        return self._successors[name]
+    def _make_successor(self, name: str) -> SuccessorField:
+        """Make the field, whose sources have come since it was added."""
+        source, ends, borrow = self._pending[name]
+        if missing := [field for field in (source, *ends) if field not in self._stored]:
+            raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
+        flags = [self._stored[field].data for field in ends]
+        field = make_successor_field(self._stored[source].data, flags, borrow)
+        self._successors[name] = field
+        self._sources[name] = source
+        del self._pending[name]
+        return field
 
     def require_no_successor(self, action: str) -> None:
         """Raise if a field follows from another: ``action`` needs them all stored."""
@@ -96,74 +92,37 @@ class TransitionFields:
 
     # -- writing --------------------------------------------------------------------------------
 
-    def write(self, name: str, row: int, data: Any, filled_rows: int) -> None:
-        """Write one field of a row; the first use creates it with shape and dtype.
+    def write(self, row: int, data: Mapping[str, Any], filled_rows: int, written: set[str]) -> None:
+        """Write fields of a row; the first use of one creates it with shape and dtype.
 
         Args:
-            name: the field.
             row: the row.
-            data: tensor, array or number, [envs, …]; without the first axis it is for all of them.
+            data: of each field a tensor, array or number, [envs, …]; without the first axis it is
+                for all of them.
             filled_rows: number of rows that are stored, in which a new field would be missing.
+            written: gets the names of the fields that are written, also when another one fails.
 
         Raises:
-            G1MimicError: if the shape is not the field's, the dtype would lose values, or the
-                field is new though rows are stored already.
+            G1MimicError: if a shape is not the field's, the dtype would lose values, or a field is
+                new though rows are stored already.
         """
-        if (field := self._arrays.get(name)) is not None:
-            # Through numpy, in half the time for few environments, if nothing is to convert.
-            target = field[row]
-            array = as_array(data, target.dtype, target.shape)
-            if array is not None:
-                target[...] = array
-                return
-        if name in self._successors or name in self._pending:
-            self._successor(name).record(data)
-            return
-        value = as_tensor(data)
-        if name not in self._stored:
-            if filled_rows:
-                raise G1MimicError(
-                    f"field '{name}' is first recorded when {filled_rows} rows are stored without "
-                    "it; record it from the first row on, or call add_buffer before"
-                )
-            self._add_like(name, value)
-        place = self._stored[name][row]
-        if value.shape == place.shape[1:] != place.shape:
-            self._warn_of_copies(name)
-        elif value.shape != place.shape:
-            raise G1MimicError(
-                f"field '{name}' takes shape {tuple(place.shape)}, got {tuple(value.shape)}"
-            )
-        require_castable(name, value.dtype, place.dtype)
-        place.copy_(value, non_blocking=True)
-
-    def write_row(self, row: int, data: Mapping[str, Any]) -> bool:
-        """Write several fields of a row, if none is to be made or converted.
-
-        All in few calls: right after a batch was gathered, the code of each has to come from
-        memory, which takes longer than the copying for few environments.
-
-        Returns:
-            Whether that was done; else nothing has changed.
-
-        Raises:
-            G1MimicError: if what follows a row is not as its source; nothing has changed then.
-        """
-        copies = []
         for name, value in data.items():
-            if (field := self._arrays.get(name)) is not None:
-                target = field[row]
-                array = as_array(value, target.dtype, target.shape)
-                if array is None:
-                    return False
-                copies.append((target, array))
-            elif (successor := self._successors.get(name)) is not None:
-                successor.record(value)
-            else:
-                return False
-        for target, array in copies:
-            target[...] = array
-        return True
+            field = self._stored.get(name) or self._successors.get(name)
+            if field is None:
+                field = self._make(name, value, filled_rows)
+            field.write(row, value)
+            written.add(name)
+
+    def _make(self, name: str, data: Any, filled_rows: int) -> StoredField | SuccessorField:
+        if name in self._pending:
+            return self._make_successor(name)
+        if filled_rows:
+            raise G1MimicError(
+                f"field '{name}' is first recorded when {filled_rows} rows are stored without "
+                "it; record it from the first row on, or call add_buffer before"
+            )
+        self._add_like(name, as_tensor(data))
+        return self._stored[name]
 
     def _add_like(self, name: str, value: Tensor) -> None:
         if value.ndim and value.shape[0] == self._envs:
@@ -185,7 +144,7 @@ class TransitionFields:
                 f"{self._envs} (batch_size): every row is filled with copies; "
                 "make it with batch_size=1",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
     def complete(self, row: int) -> None:
@@ -213,17 +172,19 @@ class TransitionFields:
             raise G1MimicError(f"push() takes exactly the buffer's fields; '{wrong}' differs")
         n = len(next(iter(values.values()))) if values else 0
         for name, value in values.items():
-            shape = (n, *self._stored[name].shape[1:])
+            field = self._stored[name].data
+            shape = (n, *field.shape[1:])
             if value.shape != shape or n > self._rows:
                 raise G1MimicError(
                     f"push(): field '{name}' takes shape [n, {', '.join(map(str, shape[1:]))}] "
                     f"with one n up to {self._rows}, got {list(value.shape)}"
                 )
-            require_castable(name, value.dtype, self._stored[name].dtype)
+            require_castable(name, value.dtype, field.dtype)
         first = min(n, self._rows - start)
         for name, value in values.items():
-            self._stored[name][start : start + first] = value[:first]
-            self._stored[name][: n - first] = value[first:]
+            field = self._stored[name].data
+            field[start : start + first] = value[:first]
+            field[: n - first] = value[first:]
         return n
 
     def replace(self, name: str, data: Any, flat: bool) -> None:
@@ -241,13 +202,7 @@ class TransitionFields:
             )
         if name not in self._stored:
             self.add(name, value.shape[len(leading) :], value.dtype)
-        target = self._flat[name] if flat else self._stored[name]
-        if value.shape != target.shape:
-            raise G1MimicError(
-                f"field '{name}' takes shape {tuple(target.shape)}, got {tuple(value.shape)}"
-            )
-        require_castable(name, value.dtype, target.dtype)
-        target.copy_(value)
+        self._stored[name].put(self.memory(name, flat), value)
 
     def clear(self) -> None:
         """Forget what followed from what; stored values stay until they are written over."""
@@ -262,12 +217,16 @@ class TransitionFields:
         Raises:
             G1MimicError: if there is no such field.
         """
-        if name in self._successors:
+        field = self._known(name)
+        if isinstance(field, SuccessorField):
             raise G1MimicError(f"field '{name}' has no memory of its own: gather() it")
-        if name not in self._stored:
-            known = ", ".join(self.names) or "none yet"
-            raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
-        return self._flat[name] if flat else self._stored[name]
+        return field.flat if flat else field.data
+
+    def _known(self, name: str) -> StoredField | SuccessorField:
+        if field := self._stored.get(name) or self._successors.get(name):
+            return field
+        known = ", ".join(self.names) or "none yet"
+        raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
 
     def gather(self, names: Iterable[str], indices: Tensor, newest_row: int) -> dict[str, Tensor]:
         """Return fields of the transitions ``indices`` [n].
@@ -283,13 +242,8 @@ class TransitionFields:
                 successor = self._successors[name]
                 found[source], found[name] = successor.gather_with_source(indices, newest_row)
         for name in names:
-            if name in found:
-                continue
-            if name in self._successors:
-                found[name] = self._successors[name].gather(indices, newest_row)
-            else:
-                # index_select is several times faster than brackets on large batches.
-                found[name] = self.memory(name, flat=True).index_select(0, indices)
+            if name not in found:
+                found[name] = self._known(name).gather(indices, newest_row)
         return {name: found[name] for name in names}
 
     # -- checkpoints ----------------------------------------------------------------------------
@@ -298,7 +252,7 @@ class TransitionFields:
         """Return what `load_state_dict` needs of the first ``count`` slots."""
         successors: dict[str, Any] = dict.fromkeys(self._pending)  # None: not recorded yet
         successors |= {name: field.state_dict() for name, field in self._successors.items()}
-        fields = {name: own(flat, count) for name, flat in self._flat.items()}
+        fields = {name: own(field.flat, count) for name, field in self._stored.items()}
         return {"fields": fields, "successors": successors}
 
     def check_state(self, state: Mapping[str, Any]) -> None:
@@ -308,8 +262,10 @@ class TransitionFields:
         if extra := set(self._stored) - set(state["fields"]):
             raise G1MimicError(f"the saved buffer has no field '{min(extra)}'")
         for name, data in state["fields"].items():
-            flat = self._flat.get(name)
-            if flat is not None and (flat.shape[1:], flat.dtype) != (data.shape[1:], data.dtype):
+            if name not in self._stored:
+                continue
+            flat = self._stored[name].flat
+            if (flat.shape[1:], flat.dtype) != (data.shape[1:], data.dtype):
                 raise G1MimicError(
                     f"field '{name}' of the saved buffer has {data.dtype} {list(data.shape[1:])}, "
                     f"this one {flat.dtype} {list(flat.shape[1:])}"
@@ -320,10 +276,11 @@ class TransitionFields:
         for name, data in state["fields"].items():
             if name not in self._stored:
                 self.add(name, data.shape[1:], data.dtype)
-            self._flat[name][: len(data)] = data.to(self._device)
+            self._stored[name].flat[: len(data)] = data.to(self._device)
         for name, data in state["successors"].items():
             if data is not None:
-                self._successor(name).load_state_dict(data)
+                field = self._successors.get(name) or self._make_successor(name)
+                field.load_state_dict(data)
 
 
 def own(flat: Tensor, count: int) -> Tensor:

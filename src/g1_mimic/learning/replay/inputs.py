@@ -64,6 +64,15 @@ def as_tensor(data: Any) -> Tensor:
     return torch.as_tensor(data)
 
 
+def one_axis(values: Any, device: torch.device) -> Tensor:
+    """Return values of any shape as a tensor [n] on the device."""
+    # Asked first: a call of torch's that changes nothing takes as long as one that does.
+    tensor = as_tensor(values)
+    if tensor.device != device:
+        tensor = tensor.to(device)
+    return tensor if tensor.ndim == 1 else tensor.reshape(-1)
+
+
 def as_array(data: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return a tensor or array for numpy if it has this type and shape, else None."""
     if not isinstance(data, np.ndarray):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from g1_mimic.learning.replay.checks import UpdateCheck
+
 FAN_OUT = 16
 """Leaves per line, one cache line of 64 bytes."""
 
@@ -27,21 +29,25 @@ class PriorityTree:
         capacity: number of slots.
         device: where the priorities live.
         multiple: the number of lines is rounded up to a multiple of this.
+        deferred: as of `UpdateCheck`.
     """
 
-    def __init__(self, capacity: int, device: torch.device, multiple: int = 1) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        device: torch.device,
+        multiple: int = 1,
+        deferred: bool | None = None,
+    ) -> None:
         lines = -(-capacity // (FAN_OUT * multiple)) * multiple
         self._leaves = torch.zeros(lines * FAN_OUT, device=device)
         self._lines = self._leaves.view(lines, FAN_OUT)
         self._sums = torch.zeros(lines, dtype=torch.float64, device=device)
         self.leaves = self._leaves[:capacity]
-        """The priorities [capacity], float32; change them with `fill`, `assign` and `set` only."""
+        """The priorities [capacity], float32; change them by `fill`, `assign`, `learn` only."""
         self.highest = torch.ones((), device=device)
-        """The highest priority that `set` ever got, or 1 if that is higher, 0-dim."""
-
-    def total(self) -> Tensor:
-        """Return the sum of all priorities, float64, 0-dim."""
-        return self._sums.sum()
+        """The highest priority that `learn` ever set, or 1 if that is higher, 0-dim."""
+        self._check = UpdateCheck(device, deferred)
 
     def nbytes(self) -> int:
         """Return the memory that the priorities and their sums take."""
@@ -62,7 +68,30 @@ class PriorityTree:
         self.leaves.copy_(values)
         torch.sum(self._lines, 1, dtype=torch.float64, out=self._sums)
 
-    def set(self, indices: Tensor, values: Tensor) -> None:
+    def learn(
+        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float, alpha: float
+    ) -> None:
+        """Set positive priorities of ``indices`` [n] to (|errors [n]| + ε)^α; n is at least 1.
+
+        Of duplicates the last counts. Slots of a row that is being replaced have no priority, and
+        get none.
+
+        Raises:
+            G1MimicError: if an error is not finite or an index outside 0 … ``stored - 1``. On the
+                CPU nothing is changed then; on a GPU the good entries are taken over and a later
+                call of `sample` or this raises.
+        """
+        self._check.poll()
+        outside = (indices < 0) | (indices >= stored)
+        bad = outside | ~torch.isfinite(errors)
+        self._check.report(bad, indices, errors)
+        indices = indices.masked_fill(outside, 0)
+        old = self.leaves.index_select(0, indices)
+        # float64 before the power: the same on every device.
+        new = errors.double().abs().add_(epsilon).clamp_(*RANGE).pow_(alpha).float()
+        self._set(indices, torch.where(bad | (old <= 0.0), old, new))
+
+    def _set(self, indices: Tensor, values: Tensor) -> None:
         """Set the priorities of ``indices`` [n] to ``values`` [n]; of duplicates the last counts.
 
         Writing one place twice in a call is undefined in torch. So every duplicate is given the
@@ -77,26 +106,6 @@ class PriorityTree:
         sums = self._lines.index_select(0, lines).sum(1, dtype=torch.float64)
         self._sums.index_copy_(0, lines, sums)
 
-    def learn(
-        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float, alpha: float
-    ) -> bool:
-        """Set positive priorities of ``indices`` [n] to (|errors [n]| + ε)^α at once, if possible.
-
-        Return whether that was done; else nothing has changed. Possible it is only where errors
-        can be found bad without waiting for a device, and if none is (see `measure`).
-        """
-        return False
-
-    def measure(
-        self, indices: Tensor, errors: Tensor, stored: int, epsilon: float
-    ) -> tuple[Tensor, Tensor]:
-        """Return |errors| + ε within `RANGE`, float64 [n], and which entries are bad [n].
-
-        Bad are errors that are not finite and indices outside 0 … ``stored - 1``.
-        """
-        bad = (indices < 0) | (indices >= stored) | ~torch.isfinite(errors)
-        return errors.double().abs().add_(epsilon).clamp_(*RANGE), bad
-
     def sample(self, n: int, generator: torch.Generator, fallback: int) -> Tensor:
         """Draw ``n`` indices with probability leaf / total each, stratified and ascending.
 
@@ -107,7 +116,11 @@ class PriorityTree:
             n: how many.
             generator: source of randomness, on the tree's device.
             fallback: a slot with a positive priority, see `find`.
+
+        Raises:
+            G1MimicError: if (on a GPU) an earlier update was bad.
         """
+        self._check.poll()
         jitter = torch.rand(n, dtype=torch.float64, device=self._leaves.device, generator=generator)
         return self.find(jitter, fallback)
 

@@ -59,8 +59,12 @@ class SuccessorField:
         parts = (self._newest, self._staged, self._finals, self._numbers)
         return sum(part.nbytes for part in parts)
 
-    def record(self, data: Any) -> None:
-        """Take what follows the row that is being recorded [batch_size, …].
+    def write(self, row: int, data: Any) -> None:
+        """Take what follows the row that is being recorded.
+
+        Args:
+            row: which one it is; rows come in turn.
+            data: [batch_size, …].
 
         Raises:
             G1MimicError: if shape or type are not the source's.
@@ -123,7 +127,7 @@ class SuccessorField:
         """Return what followed the transitions.
 
         Args:
-            indices: their flat indices [n].
+            indices: their flat indices [n], int64 or int32.
             newest_row: the row that was completed last.
 
         Returns:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from g1_mimic.learning.replay.checks import refusal
 from g1_mimic.learning.replay.compiled import tree_kernels as kernels
 from g1_mimic.learning.replay.priority_tree import RANGE, PriorityTree
 
@@ -22,44 +23,36 @@ class CompiledPriorityTree(PriorityTree):
     """
 
     def __init__(self, capacity: int, device: torch.device) -> None:
-        kernels.prepare()
         super().__init__(capacity, device, multiple=kernels.LINES)
         blocks = self._sums.numel() // kernels.LINES
         self._levels = (self._leaves.numpy(), self._sums.numpy(), np.zeros(blocks))
         self._top = self.highest.reshape(1).numpy()  # the same memory
         self._touched = np.zeros(blocks, np.uint8)
 
-    def total(self) -> Tensor:
-        return torch.tensor(self._levels[2].sum(), dtype=torch.float64)
-
     def nbytes(self) -> int:
         return super().nbytes() + self._levels[2].nbytes + self._touched.nbytes
 
     def fill(self, start: int, stop: int, value: Tensor | float) -> None:
-        if stop > start:
-            kernels.fill(*self._levels, start, stop, float(value))
+        kernels.fill(*self._levels, start, stop, float(value))
 
     def renew(self, start: int, stop: int) -> None:
-        if stop > start:
-            kernels.renew(*self._levels, start, stop, self._top)
+        kernels.fill(*self._levels, start, stop, self._top.item())  # a tensor takes longer to read
 
     def assign(self, values: Tensor) -> None:
         self.leaves.copy_(values)
-        kernels.fill(*self._levels, 0, self.leaves.numel(), -1.0)
-
-    def set(self, indices: Tensor, values: Tensor) -> None:
-        indices, values = indices.contiguous(), values.contiguous()
-        kernels.put(*self._levels, self._touched, self._top, indices.numpy(), values.numpy())
+        kernels.sum_slots(*self._levels, 0, self.leaves.numel())
 
     def learn(
         self, indices: Tensor, errors: Tensor, stored: int, epsilon: float, alpha: float
-    ) -> bool:
-        if errors.dtype != torch.float32:
-            return False
-        given = indices.contiguous().numpy(), errors.contiguous().numpy()
-        return kernels.learn(
-            *self._levels, self._touched, self._top, *given, stored, epsilon, *RANGE, alpha
+    ) -> None:
+        if errors.dtype != torch.float32:  # which a learner's are
+            errors = errors.double()
+        index, error = indices.contiguous().numpy(), errors.contiguous().numpy()
+        bad = kernels.learn(
+            *self._levels, self._touched, self._top, index, error, stored, epsilon, *RANGE, alpha
         )
+        if bad >= 0:
+            raise refusal(bad, int(index[bad]), float(error[bad]))
 
     def find(self, jitter: Tensor, fallback: int) -> Tensor:
         found = np.empty(jitter.numel(), np.int64)
