@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, core_schema
 
 from g1_mimic.errors import G1MimicError
 
@@ -32,6 +34,43 @@ class Settings(BaseModel):
         # The docstring under a field is its description, as ROS parameters show it.
         use_attribute_docstrings=True,
     )
+
+
+class Check:
+    """Base of marks that check a setting: ``Annotated[str, OneOf(TABLE)]``."""
+
+    def check(self, value: Any) -> None:
+        """Raise ValueError for a bad value."""
+        raise NotImplementedError
+
+    def _checked(self, value: Any) -> Any:
+        self.check(value)
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return pydantic's description of the check."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+
+@dataclass(frozen=True)
+class OneOf(Check):
+    """Marks the name of an entry of ``table``, as the table is when a value is checked."""
+
+    table: Collection[str]
+
+    def check(self, value: str) -> None:
+        """Raise ValueError for any other text, with the nearest name."""
+        if value not in self.table:
+            known = ", ".join(self.table)
+            raise ValueError(f"'{value}' is none of {known}{did_you_mean(value, self.table)}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean '…'?" with the known name that is nearest, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def read_mapping(path: Path, *, as_json: bool | None = None) -> dict[str, Any]:
@@ -96,8 +135,7 @@ def validate(model: type[SettingsT], data: dict[str, Any], source: str | Path) -
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             known = _known_keys(model, first["loc"][:-1])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-            message = "unknown key" + (f"; did you mean '{near[0]}'?" if near else "")
+            message = f"unknown key{did_you_mean(str(first['loc'][-1]), known)}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         where = f"{source}: {place}" if place else f"{source}"
         raise G1MimicError(f"{where}: {message}{more}") from None

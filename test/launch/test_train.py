@@ -204,7 +204,7 @@ def unknown_joint(folder: Path) -> str:
         (motion_without_joints, ("small_robot.json", "right_wrist_yaw_joint", "missing")),
         (misspelled_parameter, ("learner.actor_hiden", "did you mean 'actor_hidden'")),
         (unknown_joint, ("robot.yaml", "'*_kneecap_joint' matches no joint")),
-        (lambda folder: "sampling:=best", ("sampling: ", "'uniform'", "'per'")),
+        (lambda folder: "sampling:=best", ("sampling: 'best' is none of uniform, per",)),
     ],
     ids=["motion", "nan", "joints", "params-file", "robot", "sampling"],
 )

@@ -49,7 +49,9 @@ def test_misspelled_key_names_its_place_and_the_right_one() -> None:
     ("data", "words"),
     [
         ({"num_envs": 0}, "num_envs: Input should be greater than 0"),
-        ({"sampling": "best"}, "sampling: Input should be 'uniform', 'per'"),
+        ({"sampling": "best"}, "sampling: 'best' is none of uniform, per, lap, per_critic, rec"),
+        ({"sampling": "per-critic"}, "did you mean 'per_critic'?"),
+        ({"phase": {"strategy": "failure"}}, "did you mean 'failure_bins'?"),
         ({"env": {"physics_dt": 0.003}}, "env.physics_dt: must divide the control period"),
         ({"env": {"policy_observation": ["command", "smell"]}}, "unknown observation term 'smell'"),
         ({"replay": {"capacity": 64}}, "replay.capacity holds fewer than"),

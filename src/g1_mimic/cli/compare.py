@@ -12,6 +12,8 @@ from g1_mimic.errors import G1MimicError
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
+    from g1_mimic.comparison.arms import strategies
+
     parser = commands.add_parser(
         "compare",
         help="train several arms with common seeds and report which is better, and how surely",
@@ -25,9 +27,8 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         default=["uniform", "per"],
         metavar="ARM",
-        help="strategies of the replay (uniform, per, lap, per_critic, recency), of the episode "
-        "starts (failure_bins, error_bins), both (per+failure_bins), or NAME:key=value,…; the "
-        "first is what the others are compared with",
+        help=f"{strategies()}, both (per+failure_bins), or NAME:key=value,…; the first is what the "
+        "others are compared with",
     )
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="runs and report")
     parser.add_argument("--seeds", type=int, default=5, help="seeds per arm (default: 5)")

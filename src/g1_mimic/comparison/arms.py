@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from g1_mimic.envs.starts import PhaseConfig
+from g1_mimic.envs.starts import START_STRATEGIES
 from g1_mimic.errors import G1MimicError
-from g1_mimic.learning.config import Sampling
-from g1_mimic.settings import merge, parse_assignments
-
-REPLAYS: tuple[str, ...] = get_args(Sampling)
-STARTS: tuple[str, ...] = get_args(PhaseConfig.model_fields["strategy"].annotation)
+from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
+from g1_mimic.settings import did_you_mean, merge, parse_assignments
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,11 @@ def parse_arm(text: str) -> Arm:
         for part in known:
             merge(settings, part)
     elif not colon:
+        unknown = next(part for part in name.split("+") if not _strategy(part))
         raise G1MimicError(
-            f"arm '{text}' is no strategy of the replay ({', '.join(REPLAYS)}) or of the starts "
-            f"({', '.join(STARTS[1:])}); for others write NAME:key=value,key=value"
+            f"arm '{text}': '{unknown}' is none of the {strategies()}; other arms are written "
+            "NAME:key=value,key=value"
+            f"{did_you_mean(unknown, [*REPLAY_STRATEGIES, *START_STRATEGIES])}"
         )
     if colon:
         merge(settings, parse_assignments(_items(assignments), f"arm {name}: "))
@@ -59,11 +58,20 @@ def _items(text: str) -> list[str]:
 
 
 def _strategy(name: str) -> dict[str, Any]:
-    if name in REPLAYS:
+    if name in REPLAY_STRATEGIES:
         return {"sampling": name}
-    if name in STARTS:
+    if name in START_STRATEGIES:
         return {"phase": {"strategy": name}}
     return {}
+
+
+def strategies() -> str:
+    """Tell the names that an arm may consist of."""
+    starts = (name for name in START_STRATEGIES if name not in REPLAY_STRATEGIES)
+    return (
+        f"strategies of the replay ({', '.join(REPLAY_STRATEGIES)}) or of the episode starts "
+        f"({', '.join(starts)})"
+    )
 
 
 def parse_arms(texts: list[str]) -> list[Arm]:

@@ -1,32 +1,69 @@
-"""Where in the clips episodes start: anywhere, or more often where the policy does badly.
-
-Which strategy to choose:
-
-- ``uniform``: easy clips, and whenever starts should say nothing about the policy.
-- ``failure_bins``: clips with hard moments that end episodes. Without falls it is uniform.
-- ``error_bins``: clips that are tracked badly somewhere without falling. It looks at every step,
-  so that it knows early what failures tell late; but a moment that nobody can track well takes a
-  share of the starts for ever.
-"""
+"""Where in the clips episodes start: anywhere, or more often where the policy does badly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from g1_mimic.motion.clip import clip_index
-from g1_mimic.settings import Settings
+from g1_mimic.settings import OneOf, Settings
+
+
+class StartStrategy(NamedTuple):
+    """A way to choose where episodes start."""
+
+    start: str
+    """Where they do."""
+    use: str
+    """When to choose it."""
+    source: str
+    """Where it comes from."""
+    weigh: Callable[[PhaseSampler], np.ndarray] | None
+    """Returns what speaks for each bin [bins]; None where nothing ever does."""
+
+
+START_STRATEGIES: dict[str, StartStrategy] = {
+    "uniform": StartStrategy(
+        start="anywhere in the clip",
+        use="easy clips, and whenever starts should say nothing about the policy",
+        source="",
+        weigh=None,
+    ),
+    "failure_bins": StartStrategy(
+        start="more often in the seconds in which they fail",
+        use="clips with hard moments that end episodes; without falls it is uniform",
+        source="BeyondMimic, Liao et al. 2025",
+        weigh=lambda sampler: sampler.failures,
+    ),
+    "error_bins": StartStrategy(
+        start="more often in the seconds that are tracked badly",
+        use="clips that are tracked badly somewhere without falling; it knows early what failures "
+        "tell late, but what nobody can track well takes a share of the starts for ever",
+        source="",
+        weigh=lambda sampler: sampler.error_shares(),
+    ),
+}
+"""By the names that ``phase.strategy`` takes; one more entry is one more strategy everywhere."""
+
+
+def strategies_table() -> list[tuple[str, str, str, str]]:
+    """Return name, where episodes start, when to choose it and source of each strategy."""
+    return [(name, it.start, it.use, it.source) for name, it in START_STRATEGIES.items()]
+
+
+_STRATEGY = "Where episodes start: " + "; ".join(
+    f"{name}: {strategy.start}" for name, strategy in START_STRATEGIES.items()
+)
 
 
 class PhaseConfig(Settings):
     """How start frames are drawn."""
 
-    strategy: Literal["uniform", "failure_bins", "error_bins"] = "uniform"
-    """uniform, failure_bins (by failures) or error_bins (by the error of the body positions)."""
+    strategy: Annotated[str, OneOf(START_STRATEGIES)] = Field("uniform", description=_STRATEGY)
     bin_s: float = Field(1.0, gt=0)
     """Width of a bin, s."""
     uniform_ratio: float = Field(0.1, gt=0)
@@ -112,7 +149,7 @@ class PhaseSampler:
         shares = np.array([clip.share for clip in clips])
         # In this order it is exactly 1 for a single clip.
         self._prior = (shares * self.bins / self._counts)[self._clip_of_bin]
-        self.failures = np.zeros(self.bins)
+        self.failures: np.ndarray = np.zeros(self.bins)
         self.errors = np.zeros(self.bins)
         """Moving average of the error, m, as if it had been 0 before the first visit."""
         self._known = np.zeros(self.bins)  # the same average of 1: what `errors` lacks
@@ -125,12 +162,14 @@ class PhaseSampler:
 
     # -- drawing --------------------------------------------------------------------------------
 
-    def weights(self) -> np.ndarray:
-        """Return what speaks for each bin [bins], before floor, kernel and cap."""
-        if self.config.strategy == "failure_bins":
-            return self.failures
+    @property
+    def _weigh(self) -> Callable[[PhaseSampler], np.ndarray] | None:
+        return START_STRATEGIES[self.config.strategy].weigh
+
+    def error_shares(self) -> np.ndarray:
+        """Return each bin's share of the sum of the average errors [bins]; 0 before any visit."""
         seen = self._known > 0
-        if self.config.strategy == "uniform" or not seen.any():
+        if not seen.any():
             return np.zeros(self.bins)
         average = self.errors / np.where(seen, self._known, 1.0)
         average = np.where(seen, average, average[seen].mean())
@@ -140,9 +179,9 @@ class PhaseSampler:
     def probabilities(self) -> np.ndarray:
         """Return the probability of each bin [bins]."""
         config = self.config
-        if config.strategy == "uniform":
+        if self._weigh is None:
             return np.full(self.bins, 1.0 / self.bins) * self._prior
-        weights = (self.weights() + config.uniform_ratio / self.bins) * self._prior
+        weights = (self._weigh(self) + config.uniform_ratio / self.bins) * self._prior
         weights = np.concatenate(
             [self._smoothed(part) for part in np.split(weights, self._first_bin[1:])]
         )
@@ -156,7 +195,7 @@ class PhaseSampler:
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``count`` start frames, integers, each in the start frames of one of the clips."""
-        if self.config.strategy == "uniform" and len(self.clips) == 1:
+        if self._weigh is None and len(self.clips) == 1:
             return self._first[0] + rng.integers(self._lengths[0], size=count)
         bins = rng.choice(self.bins, size=count, p=self.probabilities())
         clip = self._clip_of_bin[bins]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,16 +11,12 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.starts import PhaseConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
-from g1_mimic.learning.learner import LearnerConfig
+from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
 from g1_mimic.motion.library import choices_text, parse_choices
-from g1_mimic.settings import LIVE, Settings, merge, read_mapping, ros_parameters, validate
+from g1_mimic.settings import LIVE, OneOf, Settings, merge, read_mapping, ros_parameters, validate
 
 TRAINER_NODE = "trainer"
 """Name of the node, and of its section in a ROS 2 parameter file."""
-
-
-Sampling = Literal["uniform", "per", "lap", "per_critic", "recency"]
-"""Strategies of the replay; `g1_mimic.learning.replay_strategies` tells what each is and is for."""
 
 
 class ReplayConfig(Settings):
@@ -47,6 +43,39 @@ class ReplayConfig(Settings):
     """recency: age at which a transition is half as likely as a new one, over the capacity."""
 
 
+class LearnerConfig(Settings):
+    """Hyperparameters of the learner."""
+
+    algorithm: Literal["sac", "td3"] = "sac"
+    actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    critics: int = Field(2, ge=1, le=10)
+    """Number of critics; their values are averaged."""
+    learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
+    final_learning_rate: float = Field(1.0, gt=0, le=1)
+    """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
+    weight_decay: float = Field(1e-3, ge=0)
+    grad_clip: float = Field(10.0, gt=0)
+    gamma: float = Field(0.97, ge=0, lt=1)
+    n_step: int = Field(3, ge=1)
+    target_rate: float = Field(0.05, gt=0, le=1)
+    """Polyak rate of the target critics."""
+    atoms: int = Field(101, ge=2)
+    value_min: float = -1.0
+    value_max: float = 10.0
+    initial_alpha: float = Field(0.001, gt=0)
+    target_entropy: float = -1.0
+    """Target entropy per action dimension."""
+    actor_every: int = Field(2, ge=1)
+    """Critic updates per actor update."""
+    actor_average: float = Field(0.998, ge=0, lt=1)
+    """Decay of the averaged actor, per actor update."""
+    exploration_noise: float = Field(0.1, ge=0)
+    """TD3 only: standard deviation of the exploration noise, in units of the action bound."""
+    target_noise: float = Field(0.1, ge=0)
+    """TD3 only: standard deviation of the target policy's noise (clipped at 2.5 of it)."""
+
+
 class CheckpointConfig(Settings):
     """When and how many checkpoints are kept."""
 
@@ -60,6 +89,11 @@ class EvaluationConfig(Settings):
     interval_env_steps: int = Field(25_000, gt=0)
     episodes: int = Field(32, gt=0)
     """At least one for each clip."""
+
+
+_SAMPLING = "Which transitions are learned from: " + "; ".join(
+    f"{name}: {strategy.drawn}" for name, strategy in REPLAY_STRATEGIES.items()
+)
 
 
 class TrainConfig(Settings):
@@ -76,8 +110,7 @@ class TrainConfig(Settings):
     """Environment steps before the first update."""
     updates_per_step: int = Field(4, ge=1, le=64, json_schema_extra=LIVE)
     """Gradient steps per vector step of all environments."""
-    sampling: Sampling = "lap"
-    """Which transitions are replayed: uniform, per, lap, per_critic or recency."""
+    sampling: Annotated[str, OneOf(REPLAY_STRATEGIES)] = Field("lap", description=_SAMPLING)
     mirror: bool = False
     """Learn from every other sample as a mirror shows it: left and right are alike."""
     seed: int = Field(0, ge=0)

@@ -9,47 +9,13 @@ prioritized replay with importance weights (Schaul et al. 2016), and an averaged
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from g1_mimic.learning.config import LearnerConfig
 from g1_mimic.learning.networks import Actor, CriticEnsemble
-from g1_mimic.settings import LIVE, Settings
-
-
-class LearnerConfig(Settings):
-    """Hyperparameters of the learner."""
-
-    algorithm: Literal["sac", "td3"] = "sac"
-    actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-    critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-    critics: int = Field(2, ge=1, le=10)
-    """Number of critics; their values are averaged."""
-    learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
-    final_learning_rate: float = Field(1.0, gt=0, le=1)
-    """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
-    weight_decay: float = Field(1e-3, ge=0)
-    grad_clip: float = Field(10.0, gt=0)
-    gamma: float = Field(0.97, ge=0, lt=1)
-    n_step: int = Field(3, ge=1)
-    target_rate: float = Field(0.05, gt=0, le=1)
-    """Polyak rate of the target critics."""
-    atoms: int = Field(101, ge=2)
-    value_min: float = -1.0
-    value_max: float = 10.0
-    initial_alpha: float = Field(0.001, gt=0)
-    target_entropy: float = -1.0
-    """Target entropy per action dimension."""
-    actor_every: int = Field(2, ge=1)
-    """Critic updates per actor update."""
-    actor_average: float = Field(0.998, ge=0, lt=1)
-    """Decay of the averaged actor, per actor update."""
-    exploration_noise: float = Field(0.1, ge=0)
-    """TD3 only: standard deviation of the exploration noise, in units of the action bound."""
-    target_noise: float = Field(0.1, ge=0)
-    """TD3 only: standard deviation of the target policy's noise (clipped at 2.5 of it)."""
 
 
 class NotFiniteError(ArithmeticError):

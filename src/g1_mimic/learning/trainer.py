@@ -20,7 +20,7 @@ from g1_mimic.learning.experiment import choose_device, resolve
 from g1_mimic.learning.learner import Learner, NotFiniteError
 from g1_mimic.learning.mirror_augmentation import MirrorAugmentation
 from g1_mimic.learning.nstep import gather_nstep
-from g1_mimic.learning.replay_strategies import HISTOGRAM_EDGES, make_replay
+from g1_mimic.learning.replays import HISTOGRAM_EDGES, make_replay
 from g1_mimic.learning.run.checkpoint import (
     newest_checkpoint,
     numbered,

@@ -140,7 +140,7 @@ class TestArms:
     @pytest.mark.parametrize(
         ("texts", "words"),
         [
-            (["prr"], "no strategy"),
+            (["prr+failure_bins"], "'prr' is none of the strategies .* did you mean 'per'"),
             (["a b:x=1"], "a name has"),
             (["x:per"], "arm x: per: write KEY=VALUE"),
             (["per", "per"], "two arms are called 'per'"),

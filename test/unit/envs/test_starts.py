@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g1_mimic.envs.starts import ClipStarts, PhaseConfig, PhaseSampler, cap
+from g1_mimic.comparison.arms import parse_arm, strategies
+from g1_mimic.envs.starts import (
+    START_STRATEGIES,
+    ClipStarts,
+    PhaseConfig,
+    PhaseSampler,
+    StartStrategy,
+    cap,
+    strategies_table,
+)
 
 
 def fail(sampler: PhaseSampler, frames: list[int]) -> None:
@@ -199,3 +208,18 @@ def test_state_round_trips(strategy: Any) -> None:
     np.testing.assert_array_equal(other.take_counts(), sampler.take_counts())
     with pytest.raises(ValueError, match="10 phase bins"):
         PhaseSampler(config, [ClipStarts(100)], 50.0).load_state_dict(sampler.state_dict())
+
+
+def test_one_more_strategy_is_one_more_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, arms of comparisons, the table of the documentation and the sampler know it."""
+    entry = StartStrategy(
+        start="where most go by", use="never", source="", weigh=lambda sampler: sampler.visits
+    )
+    monkeypatch.setitem(START_STRATEGIES, "busy_bins", entry)
+    config = PhaseConfig(strategy="busy_bins", uniform_ratio=1e-9)
+    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    sampler.record(np.array([310, 320]), np.zeros(2, bool), np.zeros(2))
+    assert sampler.probabilities()[6] == pytest.approx(1.0)
+    assert parse_arm("per+busy_bins").settings["phase"] == {"strategy": "busy_bins"}
+    assert "busy_bins" in strategies()
+    assert strategies_table()[-1] == ("busy_bins", "where most go by", "never", "")

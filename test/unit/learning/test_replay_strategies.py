@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,23 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import config as small_config
 
-from g1_mimic.learning.config import Sampling, TrainConfig
+from g1_mimic.cli.main import main
+from g1_mimic.comparison.arms import parse_arm
+from g1_mimic.errors import G1MimicError
+from g1_mimic.learning.config import ReplayConfig, TrainConfig
 from g1_mimic.learning.networks import CriticEnsemble
-from g1_mimic.learning.replay_strategies import HISTOGRAM_EDGES, RecencyReplay, Replay, make_replay
+from g1_mimic.learning.replay_strategies import (
+    REPLAY_STRATEGIES,
+    ReplayStrategy,
+    strategies_table,
+)
+from g1_mimic.learning.replays import HISTOGRAM_EDGES, RecencyReplay, Replay, make_replay
+from g1_mimic.learning.session import open_trainer
+from g1_mimic.settings import validate
 
-STRATEGIES = Sampling.__args__  # type: ignore[attr-defined]
+STRATEGIES = list(REPLAY_STRATEGIES)
 ENVS, ROWS, SCALE = 3, 10, 0.02
 
 
@@ -220,3 +234,68 @@ def test_recencys_default_keeps_the_entropy_high() -> None:
     lost = (1.0 - it.metrics()["entropy"]) * math.log(30)
     assert lost == pytest.approx(0.077, abs=0.003)
     assert lost / math.log(131072) < 0.01
+
+
+class NewestReplay(Replay):
+    """Draws from the newest row alone, and tells what it has drawn."""
+
+    drawn: list[torch.Tensor]
+
+    def _draw(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        self.drawn = [torch.randint(self.buffer.batch_size, (n,))]
+        row = self.buffer.get_sample_count() // self.buffer.batch_size - 1
+        return self.drawn[0] + row * self.buffer.batch_size, torch.ones(n)
+
+
+def test_one_more_strategy_is_one_more_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Settings, arms of comparisons, --help, the table of the documentation and runs know it."""
+    entry = ReplayStrategy(
+        drawn="the newest", use="never", source="", settings=(), kind=f"{__name__}:NewestReplay"
+    )
+    monkeypatch.setitem(REPLAY_STRATEGIES, "newest", entry)
+    assert validate(TrainConfig, {"sampling": "newest"}, "x.yaml").sampling == "newest"
+    with pytest.raises(G1MimicError, match=r"sampling: 'new' is none of .*did you mean 'newest'"):
+        validate(TrainConfig, {"sampling": "new"}, "x.yaml")
+    assert parse_arm("newest+error_bins").settings["sampling"] == "newest"
+    with pytest.raises(G1MimicError, match=r"'newst' is none of .*did you mean 'newest'"):
+        parse_arm("newst")
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    assert "newest" in capsys.readouterr().out
+    assert strategies_table()[-1] == ("newest", "the newest", "never", "", "")
+    trainer = open_trainer(small_config(tmp_path / "run", sampling="newest"))
+    trainer.run()
+    assert isinstance(trainer.replay, NewestReplay) and len(trainer.replay.drawn[0]) == 32
+
+
+@pytest.mark.parametrize("sampling", STRATEGIES)
+def test_a_strategy_reads_the_settings_that_its_entry_tells(sampling: str) -> None:
+    """Another value of any other setting of the replay makes the same draws and weights."""
+    other = {"alpha": 0.9, "beta": 0.9, "beta_increment": 0.1, "epsilon": 0.1, "lap_alpha": 0.9,
+             "lap_threshold": 0.1, "uniform_share": 0.9, "half_life": 0.1}  # fmt: skip
+    assert {*other, "capacity", "batch_size"} == set(ReplayConfig.model_fields)
+
+    def outcome(**settings: float) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        it = replay(sampling, **settings)
+        it.learn_errors(torch.arange(30), torch.linspace(0.0, 1.0, 30))
+        return [value for _ in range(2) for value in it.sample(64, ()).values()]
+
+    def changes(name: str) -> bool:
+        return not all(map(torch.equal, outcome(), outcome(**{name: other[name]})))
+
+    read = {name for name in other if changes(name)}
+    assert read == set(REPLAY_STRATEGIES[sampling].settings)
+
+
+def test_settings_are_checked_without_torch() -> None:
+    """Help and mistakes in settings answer at once."""
+    program = (
+        "import sys; from g1_mimic.learning.config import load_train_config\n"
+        "load_train_config(None, {'sampling': 'per'})\n"
+        "print(sorted({'torch', 'numba', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
