@@ -35,13 +35,13 @@ def parse_arm(text: str) -> Arm:
     if not re.fullmatch(r"[\w.+@=-]+", name):
         raise G1MimicError(f"arm '{text}': a name has letters, digits and _ . + @ = - only")
     settings: dict[str, Any] = {}
-    known = [_strategy(part) for part in name.split("+")]
-    if all(known):
+    parts = name.split("+")
+    unknown = next((part for part in parts if not _strategy(part)), None)
+    if unknown is None:
         settings = {"sampling": "uniform", "phase": {"strategy": "uniform"}}
-        for part in known:
-            merge(settings, part)
+        for part in parts:
+            merge(settings, _strategy(part))
     elif not colon:
-        unknown = next(part for part in name.split("+") if not _strategy(part))
         raise G1MimicError(
             f"arm '{text}': '{unknown}' is none of the {strategies()}; other arms are written "
             "NAME:key=value,key=value"

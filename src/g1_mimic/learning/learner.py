@@ -151,10 +151,7 @@ class Learner:
         loss = (batch["weights"] * cross_entropy).mean()
         norm = self._descend(loss, self.critic, self.critic_optimizer)
         with torch.no_grad():
-            for slow, fast in zip(
-                self.target_critic.layers.parameters(), self.critic.layers.parameters(), strict=True
-            ):
-                slow.lerp_(fast, config.target_rate)
+            follow(self.target_critic.layers, self.critic.layers, config.target_rate)
             values = self.critic.value(logits.detach())
             errors = (values - target_value).abs().amax(0)
         metrics = {
@@ -197,11 +194,7 @@ class Learner:
             self.alpha_optimizer.zero_grad(set_to_none=True)
             alpha_loss.backward()
             self.alpha_optimizer.step()
-        with torch.no_grad():
-            for slow, fast in zip(
-                self.average_actor.parameters(), self.actor.parameters(), strict=True
-            ):
-                slow.lerp_(fast, 1.0 - config.actor_average)
+        follow(self.average_actor, self.actor, 1.0 - config.actor_average)
         return {
             "actor_loss": loss.detach(),
             "actor_grad_norm": norm,
@@ -214,8 +207,8 @@ class Learner:
         remaining = 1.0 - min(progress, 1.0)
         factor = config.final_learning_rate + (1.0 - config.final_learning_rate) * remaining
         rate = config.learning_rate * factor
-        for optimizer in (self.actor_optimizer, self.critic_optimizer, self.alpha_optimizer):
-            for group in optimizer.param_groups:
+        for name in _OPTIMIZERS:
+            for group in getattr(self, name).param_groups:
                 group["lr"] = rate
 
     # -- checkpoints ----------------------------------------------------------------------------
@@ -223,23 +216,27 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Return networks, optimisers and counters: tensors and plain numbers only."""
         return {
-            "actor": self.actor.state_dict(),
-            "average_actor": self.average_actor.state_dict(),
-            "critic": self.critic.state_dict(),
-            "target_critic": self.target_critic.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in _NETWORKS},
             "log_alpha": self.log_alpha.detach(),
-            "actor_optimizer": self.actor_optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
-            "alpha_optimizer": self.alpha_optimizer.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in _OPTIMIZERS},
             "updates": self.updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`'s result."""
-        for name in ("actor", "average_actor", "critic", "target_critic"):
+        for name in (*_NETWORKS, *_OPTIMIZERS):
             getattr(self, name).load_state_dict(state[name])
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])
-        for name in ("actor_optimizer", "critic_optimizer", "alpha_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
         self.updates = int(state["updates"])
+
+
+_NETWORKS = ("actor", "average_actor", "critic", "target_critic")
+_OPTIMIZERS = ("actor_optimizer", "critic_optimizer", "alpha_optimizer")
+
+
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, rate: float) -> None:
+    """Move the parameters of ``slow`` by ``rate`` of the way to those of ``fast``."""
+    for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
+        own.lerp_(other, rate)

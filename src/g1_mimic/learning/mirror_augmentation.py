@@ -34,9 +34,7 @@ class MirrorAugmentation:
         G1MimicError: if the robot's default pose or action scale is not its own mirror image.
     """
 
-    def __init__(
-        self, terms: Sequence[str], profile: RobotProfile, device: torch.device
-    ) -> None:
+    def __init__(self, terms: Sequence[str], profile: RobotProfile, device: torch.device) -> None:
         for name, sign in (("default_position", JOINTS.sign), ("action_scale", 1.0)):
             values = getattr(profile, name)
             if not np.allclose(values[JOINTS.source] * sign, values):

@@ -203,6 +203,21 @@ def test_there_is_no_such_transition(index: int) -> None:
             buffer.gather(torch.tensor([0, index]), fields)
 
 
+@pytest.mark.usefixtures("compute")
+def test_indices_may_be_of_either_integer_type() -> None:
+    """Of int32 they gather the same; fractions, flags and rows of indices are refused."""
+    buffer, walk = make(4, 2, True), Walk(2, 0, 0.5)
+    for _ in range(3):
+        buffer.record_row(walk.step())
+    indices = torch.tensor([4, 0, 3])
+    for fields in (["next_obs"], ["obs", "next_obs"]):
+        long, short = buffer.gather(indices, fields), buffer.gather(indices.int(), fields)
+        assert all(torch.equal(long[name], short[name]) for name in fields)
+        for bad in (indices.float(), indices > 0, indices[None]):
+            with pytest.raises(G1MimicError, match=r"flat indices \[n\] of int64, got torch"):
+                buffer.gather(bad, fields)
+
+
 def test_borrowing_copies_nothing() -> None:
     """What is recorded to a borrowing field is its memory, until the next row is complete."""
     buffer, walk = make(4, 2, True, borrow=True), Walk(2, 0, 0.0)

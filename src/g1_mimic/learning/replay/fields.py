@@ -232,8 +232,11 @@ class TransitionFields:
         """Return fields of the transitions ``indices`` [n].
 
         Raises:
-            G1MimicError: if there is no such field.
+            G1MimicError: if there is no such field, or these are no indices.
         """
+        if indices.ndim != 1 or indices.dtype not in (torch.long, torch.int):
+            kind = f"{indices.dtype} {list(indices.shape)}"
+            raise G1MimicError(f"gather() takes flat indices [n] of int64, got {kind}")
         names = list(names)
         found: dict[str, Tensor] = {}
         for name, source in self._sources.items():
