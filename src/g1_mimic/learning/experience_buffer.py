@@ -17,8 +17,7 @@ from torch import Tensor
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.replay.backends import make_priority_tree
 from g1_mimic.learning.replay.checks import priority_update
-from g1_mimic.learning.replay.fields import own
-from g1_mimic.learning.replay.inputs import positive
+from g1_mimic.learning.replay.inputs import first_of, positive
 from g1_mimic.learning.replay.priority_tree import PriorityTree
 from g1_mimic.learning.replay.ring import TransitionRing
 
@@ -325,7 +324,7 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
             G1MimicError: if a row is half recorded.
         """
         return super().state_dict() | {
-            "priorities": own(self._tree.leaves, self.get_sample_count()),
+            "priorities": first_of(self._tree.leaves, self.get_sample_count()),
             "highest": self._tree.highest.clone(),
             "beta": self._beta,
         }

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.replay.backends import make_stored_field, make_successor_field
-from g1_mimic.learning.replay.inputs import as_tensor, require_castable
+from g1_mimic.learning.replay.inputs import as_tensor, first_of, require_castable
 from g1_mimic.learning.replay.stored_field import StoredField
 from g1_mimic.learning.replay.successor_field import SuccessorField
 
@@ -121,20 +121,9 @@ class TransitionFields:
                 f"field '{name}' is first recorded when {filled_rows} rows are stored without "
                 "it; record it from the first row on, or call add_buffer before"
             )
-        self._add_like(name, as_tensor(data))
+        value = as_tensor(data)
+        self.add(name, shape_for_one(name, value, self._envs), value.dtype)
         return self._stored[name]
-
-    def _add_like(self, name: str, value: Tensor) -> None:
-        if value.ndim and value.shape[0] == self._envs:
-            self.add(name, value.shape[1:], value.dtype)
-        elif self._envs == 1 or value.ndim <= 1:
-            self.add(name, value.shape, value.dtype)
-        else:
-            raise G1MimicError(
-                f"field '{name}' takes one value for each of {self._envs} environments "
-                f"(batch_size), got shape {tuple(value.shape)}; for a single environment use "
-                "batch_size=1"
-            )
 
     def _warn_of_copies(self, name: str) -> None:
         if self._envs > 1 and not self._warned_of_copies:
@@ -255,7 +244,7 @@ class TransitionFields:
         """Return what `load_state_dict` needs of the first ``count`` slots."""
         successors: dict[str, Any] = dict.fromkeys(self._pending)  # None: not recorded yet
         successors |= {name: field.state_dict() for name, field in self._successors.items()}
-        fields = {name: own(field.flat, count) for name, field in self._stored.items()}
+        fields = {name: first_of(field.flat, count) for name, field in self._stored.items()}
         return {"fields": fields, "successors": successors}
 
     def check_state(self, state: Mapping[str, Any]) -> None:
@@ -264,28 +253,32 @@ class TransitionFields:
             raise G1MimicError("the saved buffer has other fields that follow from others")
         if extra := set(self._stored) - set(state["fields"]):
             raise G1MimicError(f"the saved buffer has no field '{min(extra)}'")
-        for name, data in state["fields"].items():
-            if name not in self._stored:
-                continue
-            flat = self._stored[name].flat
-            if (flat.shape[1:], flat.dtype) != (data.shape[1:], data.dtype):
-                raise G1MimicError(
-                    f"field '{name}' of the saved buffer has {data.dtype} {list(data.shape[1:])}, "
-                    f"this one {flat.dtype} {list(flat.shape[1:])}"
-                )
+        for name, field in self._stored.items():
+            field.check_state(state["fields"][name])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; fields that are missing here are created."""
         for name, data in state["fields"].items():
             if name not in self._stored:
                 self.add(name, data.shape[1:], data.dtype)
-            self._stored[name].flat[: len(data)] = data.to(self._device)
+            self._stored[name].load_state(data)
         for name, data in state["successors"].items():
             if data is not None:
                 field = self._successors.get(name) or self._make_successor(name)
                 field.load_state_dict(data)
 
 
-def own(flat: Tensor, count: int) -> Tensor:
-    """Return the first ``count`` entries; a part is copied: torch.save writes whole storages."""
-    return flat if count == len(flat) else flat[:count].clone()
+def shape_for_one(name: str, value: Tensor, envs: int) -> torch.Size:
+    """Return the shape of one environment's part of what is first recorded for all of them.
+
+    Raises:
+        G1MimicError: if it is for another number of environments.
+    """
+    if value.ndim and value.shape[0] == envs:
+        return value.shape[1:]
+    if envs == 1 or value.ndim <= 1:
+        return value.shape
+    raise G1MimicError(
+        f"field '{name}' takes one value for each of {envs} environments (batch_size), got shape "
+        f"{tuple(value.shape)}; for a single environment use batch_size=1"
+    )

@@ -73,6 +73,11 @@ def one_axis(values: Any, device: torch.device) -> Tensor:
     return tensor if tensor.ndim == 1 else tensor.reshape(-1)
 
 
+def first_of(values: Tensor, count: int) -> Tensor:
+    """Return the first ``count`` values; a part is copied: torch.save writes whole storages."""
+    return values if count == len(values) else values[:count].clone()
+
+
 def as_array(data: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return a tensor or array for numpy if it has this type and shape, else None."""
     if not isinstance(data, np.ndarray):

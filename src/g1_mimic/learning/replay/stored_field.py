@@ -79,6 +79,18 @@ class StoredField:
         # index_select is several times faster than brackets on large batches.
         return self.flat.index_select(0, indices)
 
+    def check_state(self, values: Tensor) -> None:
+        """Raise `G1MimicError` if the values of a checkpoint have another shape or type."""
+        if (values.shape[1:], values.dtype) != (self.flat.shape[1:], self.flat.dtype):
+            raise G1MimicError(
+                f"field '{self._name}' of the saved buffer has {values.dtype} "
+                f"{list(values.shape[1:])}, this one {self.flat.dtype} {list(self.flat.shape[1:])}"
+            )
+
+    def load_state(self, values: Tensor) -> None:
+        """Restore the first of the values [n, …]."""
+        self.flat[: len(values)] = values.to(self.flat.device)
+
 
 class ArrayField(StoredField):
     """A `StoredField` on the CPU whose rows are copied by numpy if nothing is to convert.
