@@ -19,8 +19,8 @@ def compiled(*signatures: str) -> Callable[[Function], Function]:
     that call it; they must be in the same file, whose changes make numba compile anew.
 
     The machine code is in a file beside the function's own, else in the user's cache folder. Where
-    neither can be written, or what is there is damaged, the process compiles for itself (about a
-    second).
+    neither can be written, or what is there is damaged, the process compiles for itself (some
+    seconds).
     """
 
     def compile_now(function: Any) -> Any:
