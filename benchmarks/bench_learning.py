@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g1_mimic.learning.config import load_train_config
+from g1_mimic.learning.run.progress import Progress
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.settings import merge, parse_assignments
 
@@ -54,11 +55,12 @@ def learn(motion: str, seed: int, steps: int, hold: float, settings: list[str]) 
         trainer = open_trainer(config)
         seen = -1
 
-        def look(env_steps: int, metrics: dict[str, float]) -> None:
+        def look(progress: Progress) -> None:
             nonlocal seen
-            if "eval/success_rate" not in metrics or trainer.evaluated_at in (seen, -1):
+            metrics = progress.metrics
+            if trainer.log.evaluated_at in (seen, -1):
                 return
-            seen = trainer.evaluated_at
+            seen = trainer.log.evaluated_at
             share = metrics["eval/success_rate"]
             result.best, result.score = max(result.best, share), metrics["eval/score"]
             if result.steps is not None:
@@ -67,9 +69,9 @@ def learn(motion: str, seed: int, steps: int, hold: float, settings: list[str]) 
                 result.steps, result.train_s = seen, metrics["train/time_s"]
                 result.wall_s = time.monotonic() - begun
             if result.steps is not None and seen >= hold * result.steps:
-                trainer.stop()
+                trainer.control.stop()
 
-        trainer.on_metrics = look
+        trainer.log.on_progress = look
         trainer.run()
     if result.steps is None:
         result.wall_s = time.monotonic() - begun

@@ -87,8 +87,7 @@ def main() -> None:
         trainer = open_trainer(TrainConfig.model_validate(settings))
         torch.set_num_threads(1)
         measure(trainer, args.steps, args.rounds)
-        trainer.env.close()
-        trainer.eval_env.close()
+        trainer.close()
 
 
 def measure(trainer: Trainer, steps: int, rounds: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.comparison.plots import read_run
+from g1_mimic.comparison.curves import read_curves
 from g1_mimic.control.modes import Mode
 from g1_mimic.evaluation.conditions import conditions
 from g1_mimic.evaluation.page import write_page
@@ -223,7 +223,7 @@ def examine(name: str, path: Path, minutes: float) -> Result:
 
 def minutes_of(run: Path) -> float:
     """Return the computing time that a run has trained, over all cores, min."""
-    seconds = read_run(run).scalars["train/cpu_s"][1]
+    seconds = read_curves(run).scalars["train/cpu_s"][1]
     return float(seconds[-1]) / 60.0
 
 

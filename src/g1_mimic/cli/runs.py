@@ -66,11 +66,11 @@ def _train(args: argparse.Namespace) -> None:
         settings = load_train_config(args.config, overrides)
     trainer = open_trainer(settings)
     print(f"run folder: {trainer.folder.path}", flush=True)
-    trainer.on_progress = lambda progress: print(progress, flush=True)
+    trainer.log.on_progress = lambda progress: print(progress, flush=True)
 
     def interrupt(number: int, frame: Any) -> None:
         print("stopping: writing a checkpoint …", flush=True)
-        trainer.stop()
+        trainer.control.stop()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     signal.signal(signal.SIGINT, interrupt)

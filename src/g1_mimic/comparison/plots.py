@@ -1,12 +1,10 @@
 """Pictures of training runs: learning curves, what the replay did, which second of a clip is hard.
 
-Everything is read from the run folders (TensorBoard events and `PhaseHistory`), so that runs can be
-plotted while they go on.
+Runs can be plotted while they go on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from g1_mimic.comparison.curves import RunCurves, read_curves
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
-from g1_mimic.learning.run.folder import RunFolder
-from g1_mimic.learning.run.starts_history import PhaseHistory
 
 _MOST_NAMED = 16
 """With more clips their names are not written into the pictures."""
@@ -41,54 +37,9 @@ REPLAY = (
 
 PER_CLIP = (
     ("eval/survival/", "survived share by clip"),
-    ("sampling/clip_share/", "share of the episode starts by clip"),
+    ("starts/clip_share/", "share of the episode starts by clip"),
 )
 """Beginnings of the names of what is told for each of several clips."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run folder tells."""
-
-    name: str
-    scalars: dict[str, tuple[np.ndarray, np.ndarray]]
-    """Environment steps [K] and values [K] by name."""
-    phases: PhaseHistory | None
-    """None before the first evaluation."""
-
-    def per_clip(self, prefix: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return the curves by clip whose names begin with ``prefix``."""
-        named = [name for name in self.scalars if name.startswith(prefix)]
-        return {name.removeprefix(prefix): self.scalars[name] for name in named}
-
-    def minutes(self, steps: np.ndarray) -> np.ndarray:
-        """Return the training time at ``steps`` [K], min."""
-        known, seconds = self.scalars.get("train/time_s", (np.zeros(1), np.zeros(1)))
-        return np.interp(steps, [0.0, *known], [0.0, *seconds]) / 60.0
-
-
-def read_run(path: str | Path) -> Run:
-    """Read the curves and the phase history of a run folder.
-
-    Raises:
-        G1MimicError: if it is no run folder or nothing has been logged yet.
-    """
-    folder = RunFolder(path)
-    if not folder.config.is_file():
-        raise G1MimicError(f"{path} is not a run folder: it has no {folder.config.name}")
-    events = EventAccumulator(str(folder.events), {"scalars": 0, "histograms": 1})
-    if folder.events.is_dir():
-        events.Reload()
-    scalars = {}
-    for name in events.Tags()["scalars"]:
-        # A step may be there twice: where a run was resumed and had logged further before.
-        points = {event.step: event.value for event in events.Scalars(name)}
-        steps = np.array(sorted(points), dtype=np.float64)
-        scalars[name] = steps, np.array([points[step] for step in sorted(points)])
-    if not scalars:
-        raise G1MimicError(f"{path} has no metrics yet: nothing to plot")
-    phases = PhaseHistory.read(folder.phases) if folder.phases.exists() else None
-    return Run(folder.path.name, scalars, phases)
 
 
 def plot_runs(paths: list[str], output: str | Path) -> str:
@@ -100,16 +51,16 @@ def plot_runs(paths: list[str], output: str | Path) -> str:
     output = Path(output)
     if output.suffix.lower() not in SUFFIXES:
         raise G1MimicError(f"{output}: plots end in {', '.join(SUFFIXES)}")
-    runs = [read_run(path) for path in paths]
+    runs = [read_curves(path) for path in paths]
     figure = draw(runs)
     with atomic_write(output) as temporary:
         figure.savefig(temporary, dpi=120)
     return f"{output}: {len(runs)} run{'s' if len(runs) > 1 else ''}"
 
 
-def draw(runs: list[Run]) -> Figure:
+def draw(runs: list[RunCurves]) -> Figure:
     """Return the figure: learning curves, replay, and what each run tells about its clips."""
-    pictured = [run for run in runs if run.phases is not None]
+    pictured = [run for run in runs if run.starts is not None]
     several = [run for run in runs if run.per_clip(PER_CLIP[0][0])]
     rows = 3 + len(several) + len(pictured)
     legend_height = 0.1 + 0.08 * -(-len(runs) // 4)
@@ -127,13 +78,13 @@ def draw(runs: list[Run]) -> Figure:
             _by_clip(axes, run, prefix, title)
     for part, run in zip(parts[3 + len(several) :], pictured, strict=True):
         for axes, kind in zip(part.subplots(1, 2), ("probabilities", "failure_rate"), strict=True):
-            _phases(axes, run, kind)
+            _starts(axes, run, kind)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     top.legend(handles, labels, loc="center", ncols=4)
     return figure
 
 
-def _curve(axes: Axes, runs: list[Run], name: str, title: str, against_time: bool) -> None:
+def _curve(axes: Axes, runs: list[RunCurves], name: str, title: str, against_time: bool) -> None:
     empty = (np.zeros(0), np.zeros(0))
     for i, run in enumerate(runs):
         steps, values = run.scalars.get(name, empty)  # β, say, is not in every strategy
@@ -146,7 +97,7 @@ def _curve(axes: Axes, runs: list[Run], name: str, title: str, against_time: boo
     axes.grid(alpha=0.3)
 
 
-def _by_clip(axes: Axes, run: Run, prefix: str, title: str) -> None:
+def _by_clip(axes: Axes, run: RunCurves, prefix: str, title: str) -> None:
     curves = run.per_clip(prefix)
     for name, (steps, values) in curves.items():
         axes.plot(steps / 1000.0, values, label=name, marker="." if len(steps) < 30 else "")
@@ -158,9 +109,9 @@ def _by_clip(axes: Axes, run: Run, prefix: str, title: str) -> None:
         axes.legend(fontsize="small")
 
 
-def _phases(axes: Axes, run: Run, kind: str) -> None:
+def _starts(axes: Axes, run: RunCurves, kind: str) -> None:
     """Time of the clips on x, progress on y (upwards), colour: where starts or failures are."""
-    history = run.phases
+    history = run.starts
     assert history is not None
     values: Any = getattr(history, kind)
     if kind == "probabilities":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.comparison.plots import read_run
+from g1_mimic.comparison.curves import read_curves
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.settings import read_mapping
@@ -76,7 +76,7 @@ class RunResult:
         Raises:
             G1MimicError: if the run has logged no evaluation.
         """
-        scalars = read_run(folder).scalars
+        scalars = read_curves(folder).scalars
         if "eval/score" not in scalars:
             raise G1MimicError(f"{folder} has no evaluation: train for longer")
         steps = scalars["eval/score"][0]

@@ -119,6 +119,16 @@ class EnvConfig(Settings):
         return dt
 
     @property
+    def privileged_terms(self) -> tuple[str, ...]:
+        """Terms that only the critic sees."""
+        return tuple(t for t in self.critic_observation if t not in self.policy_observation)
+
+    @property
+    def critic_terms(self) -> tuple[str, ...]:
+        """All that the critic sees; the policy's terms come first."""
+        return (*self.policy_observation, *self.privileged_terms)
+
+    @property
     def decimation(self) -> int:
         """Physics steps per control step."""
         return round(1.0 / CONTROL_RATE / self.physics_dt)

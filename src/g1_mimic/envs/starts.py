@@ -22,7 +22,7 @@ class StartStrategy(NamedTuple):
     """When to choose it."""
     source: str
     """Where it comes from."""
-    weigh: Callable[[PhaseSampler], np.ndarray] | None
+    weigh: Callable[[StartSampler], np.ndarray] | None
     """Returns what speaks for each bin [bins]; None where nothing ever does."""
 
 
@@ -60,7 +60,7 @@ _STRATEGY = "Where episodes start: " + "; ".join(
 )
 
 
-class PhaseConfig(Settings):
+class StartsConfig(Settings):
     """How start frames are drawn."""
 
     strategy: Annotated[str, OneOf(START_STRATEGIES)] = Field("uniform", description=_STRATEGY)
@@ -104,7 +104,7 @@ class ClipBins:
     """Width of a bin, s: the configured one, stretched to fill the clip."""
 
 
-class PhaseSampler:
+class StartSampler:
     """Draws start frames of episodes from one or more clips.
 
     Every clip has bins of its own; what follows is over the bins of all clips. A bin's probability
@@ -130,7 +130,7 @@ class PhaseSampler:
         rate: frames per second.
     """
 
-    def __init__(self, config: PhaseConfig, clips: Sequence[ClipStarts], rate: float) -> None:
+    def __init__(self, config: StartsConfig, clips: Sequence[ClipStarts], rate: float) -> None:
         self.config = config
         self.rate = rate
         lengths = [clip.num_frames for clip in clips]
@@ -163,7 +163,7 @@ class PhaseSampler:
     # -- drawing --------------------------------------------------------------------------------
 
     @property
-    def _weigh(self) -> Callable[[PhaseSampler], np.ndarray] | None:
+    def _weigh(self) -> Callable[[StartSampler], np.ndarray] | None:
         return START_STRATEGIES[self.config.strategy].weigh
 
     def error_shares(self) -> np.ndarray:
@@ -241,16 +241,16 @@ class PhaseSampler:
     def metrics(self) -> dict[str, float]:
         """Return the normalised entropy of the bins, and the likeliest bin with its share.
 
-        ``phase_top_s`` is its time in its clip. Of several clips each one's share is told too.
+        ``top_s`` is its time in its clip. Of several clips each one's share is told too.
         """
         p = self.probabilities()
         entropy = -(p * np.log(p + 1e-12)).sum() / np.log(self.bins) if self.bins > 1 else 1.0
         top = int(p.argmax())
         clip = self._clip_of_bin[top]
         result = {
-            "phase_entropy": float(entropy),
-            "phase_top_share": float(p[top]),
-            "phase_top_s": float((top - self._first_bin[clip] + 0.5) * self.clips[clip].bin_s),
+            "entropy": float(entropy),
+            "top_share": float(p[top]),
+            "top_s": float((top - self._first_bin[clip] + 0.5) * self.clips[clip].bin_s),
         }
         if len(self.clips) > 1:
             shares = np.bincount(self._clip_of_bin, p)
@@ -273,7 +273,7 @@ class PhaseSampler:
         arrays = {name: np.asarray(state[name], np.float64).copy() for name in _STATE}
         for array in arrays.values():
             if array.shape != (self.bins,):
-                raise ValueError(f"{array.size} phase bins in the state, {self.bins} expected")
+                raise ValueError(f"{array.size} bins of starts in the state, {self.bins} expected")
         for name, array in arrays.items():
             setattr(self, name, array)
 

@@ -26,7 +26,7 @@ from g1_mimic.envs.rewards import (
     tracking_errors,
     tracking_reward,
 )
-from g1_mimic.envs.starts import ClipStarts, PhaseConfig, PhaseSampler
+from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
 from g1_mimic.envs.terminations import tracking_failed
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.library import MotionLibrary
@@ -106,7 +106,7 @@ class TrackingEnv:
         config: the task.
         num_envs: N.
         seed: seeds start frames, reset noise and randomisation.
-        phase: how start frames are drawn.
+        starts: how start frames are drawn.
 
     Raises:
         G1MimicError: if the clip's rate is not the control rate.
@@ -119,19 +119,19 @@ class TrackingEnv:
         config: EnvConfig,
         num_envs: int,
         seed: int = 0,
-        phase: PhaseConfig | None = None,
+        starts: StartsConfig | None = None,
     ) -> None:
         self.motions, self.profile, self.config = MotionLibrary.of(motions), profile, config
         self.num_envs = num_envs
         self.rng = np.random.default_rng(seed)
         self.reference = Reference(self.motions, profile, config)
-        starts = [
+        clips = [
             ClipStarts(num, span.looped, span.first, share, span.name)
             for num, span, share in zip(
                 self.reference.num_starts, self.reference.spans, self.motions.shares, strict=True
             )
         ]
-        self.phase = PhaseSampler(phase or PhaseConfig(), starts, CONTROL_RATE)
+        self.starts = StartSampler(starts or StartsConfig(), clips, CONTROL_RATE)
         self.model: mujoco.MjModel = build_model(
             profile,
             timestep=config.physics_dt,
@@ -150,10 +150,8 @@ class TrackingEnv:
         self._motors = motor_sensor_slice(self.model)
         self.soft_limits = profile.soft_limits()
         self.policy_size = observation_size(config.policy_observation)
-        self._privileged = tuple(
-            term for term in config.critic_observation if term not in config.policy_observation
-        )
-        self.critic_size = self.policy_size + observation_size(self._privileged)
+        self._privileged = config.privileged_terms
+        self.critic_size = observation_size(config.critic_terms)
         n, joints = num_envs, len(JOINT_NAMES)
         self.frame = np.zeros(n, dtype=np.int64)
         self.episode_length = np.zeros(n, dtype=np.int64)
@@ -167,11 +165,6 @@ class TrackingEnv:
             * np.arange(1, config.decimation + 1)[:, None]
         )
 
-    @property
-    def critic_terms(self) -> tuple[str, ...]:
-        """Names of the terms of the critic's observation; the policy's come first."""
-        return (*self.config.policy_observation, *self._privileged)
-
     # -- episodes -------------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None) -> Observations:
@@ -180,7 +173,7 @@ class TrackingEnv:
             self.rng = np.random.default_rng(seed)
             self.robots.reseed(seed)
         everyone = np.arange(self.num_envs)
-        self.reset_to(everyone, self.phase.sample(self.num_envs, self.rng))
+        self.reset_to(everyone, self.starts.sample(self.num_envs, self.rng))
         return self.observe()
 
     def reset_to(self, envs: np.ndarray, frames: np.ndarray, noise: float | None = None) -> None:
@@ -256,10 +249,10 @@ class TrackingEnv:
         }
         ended = np.flatnonzero(terminated | truncated)
         whole = ~broken
-        self.phase.record(self.frame[whole], terminated[whole], metrics["body_pos"][whole])
+        self.starts.record(self.frame[whole], terminated[whole], metrics["body_pos"][whole])
         observations = final
         if len(ended):
-            self.reset_to(ended, self.phase.sample(len(ended), self.rng))
+            self.reset_to(ended, self.starts.sample(len(ended), self.rng))
             critic = final.critic.copy()
             critic[ended] = self.observe(ended).critic
             observations = Observations(critic[:, : self.policy_size], critic)
@@ -399,7 +392,7 @@ class TrackingEnv:
             "last_action": self.last_action.copy(),
             "target": self._target.copy(),
             "rng": self.rng.bit_generator.state,
-            "phase": self.phase.state_dict(),
+            "phase": self.starts.state_dict(),
             "robots": self.robots.state_dict(),
         }
 
@@ -410,5 +403,5 @@ class TrackingEnv:
         self.last_action[:] = state["last_action"]
         self._target = np.asarray(state["target"]).copy()
         self.rng.bit_generator.state = state["rng"]
-        self.phase.load_state_dict(state["phase"])
+        self.starts.load_state_dict(state["phase"])
         self.robots.load_state_dict(state["robots"], self._target)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from g1_mimic.envs.config import EnvConfig
-from g1_mimic.envs.starts import PhaseConfig
+from g1_mimic.envs.starts import StartsConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
@@ -126,7 +126,7 @@ class TrainConfig(Settings):
     """Continue the run in run_dir, or the newest one under runs_root."""
     log_interval_s: float = Field(5.0, gt=0, le=3600.0, json_schema_extra=LIVE)
     env: EnvConfig = EnvConfig()
-    phase: PhaseConfig = PhaseConfig(strategy="failure_bins")
+    phase: StartsConfig = StartsConfig(strategy="failure_bins")
     replay: ReplayConfig = ReplayConfig()
     learner: LearnerConfig = LearnerConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

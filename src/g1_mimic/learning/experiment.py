@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from g1_mimic.envs.config import EnvConfig
+from g1_mimic.envs.observations import observation_size
 from g1_mimic.envs.task import Task
+from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig
+from g1_mimic.learning.learner import Learner
 from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary, load_motions
+from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.robot.profile import RobotProfile, load_profile
 
 
-class Experiment(NamedTuple):
+@dataclass(frozen=True)
+class Experiment:
     """Everything that a run's settings name, read and checked."""
 
     config: TrainConfig
     """The settings after the task file."""
     profile: RobotProfile
     motions: MotionLibrary
-    env_config: EnvConfig
+
+    def training_env(self) -> TrackingEnv:
+        """Return the robots that are learned from."""
+        c = self.config
+        return TrackingEnv(self.motions, self.profile, c.env, c.num_envs, c.seed, c.phase)
+
+    def evaluation_env(self) -> TrackingEnv:
+        """Return robots for evaluations, one for each episode.
+
+        Their starts have no strategy: evaluations of all strategies draw the same noise.
+        """
+        episodes = max(self.config.evaluation.episodes, len(self.motions.clips))
+        return TrackingEnv(self.motions, self.profile, self.config.env, episodes)
+
+    def learner(self, device: torch.device | str = "cpu") -> Learner:
+        """Return a new learner."""
+        env = self.config.env
+        sizes = observation_size(env.policy_observation), observation_size(env.critic_terms)
+        return Learner(self.config.learner, *sizes, NUM_JOINTS, env.action_bound, device)
 
 
 def resolve(config: TrainConfig) -> Experiment:
@@ -31,25 +54,25 @@ def resolve(config: TrainConfig) -> Experiment:
     Raises:
         G1MimicError: if a file is missing or does not fit.
     """
-    if not config.task:
-        profile = load_profile(config.robot)
-        motions = load_motions(config.motion)
-        return Experiment(config, profile, _prepared(motions, profile, config.env), config.env)
-    task = Task(config.task)
-    changes: dict[str, Any] = {}
+    if config.task:
+        task = Task(config.task)
+        config = _after_task(config, task)
+        profile, motions = task.profile(), MotionLibrary.of(task.clip())
+    else:
+        profile, motions = load_profile(config.robot), load_motions(config.motion)
+    # The torques take a while to compute, and are asked for more than once.
+    base = config.env.action_base
+    motions = motions.map(lambda clip: with_base_torque(clip, profile, base))
+    return Experiment(config, profile, motions)
+
+
+def _after_task(config: TrainConfig, task: Task) -> TrainConfig:
+    changes: dict[str, Any] = {"env": task.env_config(config.env)}
     if (adaptive := task.config.adaptive_sampling) is not None:
         replay = {k: getattr(adaptive, k) for k in ("alpha", "beta", "beta_increment", "epsilon")}
         changes["sampling"] = "per" if adaptive.enabled else "uniform"
         changes["replay"] = config.replay.model_copy(update=replay)
-    profile, env_config = task.profile(), task.env_config(config.env)
-    config = config.model_copy(update={**changes, "env": env_config})
-    motions = _prepared(MotionLibrary.of(task.clip()), profile, env_config)
-    return Experiment(config, profile, motions, env_config)
-
-
-def _prepared(motions: MotionLibrary, profile: RobotProfile, config: EnvConfig) -> MotionLibrary:
-    """Return the clips with what takes a while to compute and is asked for more than once."""
-    return motions.map(lambda clip: with_base_torque(clip, profile, config.action_base))
+    return config.model_copy(update=changes)
 
 
 def choose_device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,19 @@ from g1_mimic.learning.networks import Actor, CriticEnsemble
 
 
 class NotFiniteError(ArithmeticError):
-    """A loss or gradient is not finite; the networks were left as they are."""
+    """A loss, a gradient or what the networks say is not finite; they were left as they are."""
+
+
+def finite_actions(actions: Tensor) -> np.ndarray:
+    """Return actions [N, action_size] as the physics takes them.
+
+    Raises:
+        NotFiniteError: if one is not finite.
+    """
+    result: np.ndarray = actions.cpu().numpy()
+    if not np.isfinite(result).all():
+        raise NotFiniteError("an action is not finite")
+    return result
 
 
 class Learner:
@@ -86,6 +99,11 @@ class Learner:
         self.updates = 0
 
     # -- acting ---------------------------------------------------------------------------------
+
+    @property
+    def actors(self) -> dict[str, Actor]:
+        """The actors that may become a policy: the one that learns, and its average."""
+        return {"raw": self.actor, "averaged": self.average_actor}
 
     @torch.no_grad()
     def explore(self, obs: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -12,11 +10,7 @@ from g1_mimic.learning.experience_buffer import ExperienceBuffer
 
 
 def gather_nstep(
-    buffer: ExperienceBuffer,
-    indices: Tensor,
-    n: int,
-    gamma: float,
-    next_fields: Iterable[str] = ("next_obs",),
+    buffer: ExperienceBuffer, indices: Tensor, n: int, gamma: float
 ) -> dict[str, Tensor]:
     """Return the n-step part of the transitions ``indices``.
 
@@ -32,12 +26,10 @@ def gather_nstep(
         indices: flat indices [B] of stored transitions.
         n: the largest number of steps.
         gamma: discount per step.
-        next_fields: fields to gather from the last transition of the window.
 
     Returns:
         ``reward`` [B] = Σ_k γ^k r_k over the window, ``discount`` [B] = γ^steps, or 0 if the window
-        ends in termination (a truncated one bootstraps), ``steps`` [B], ``next_index`` [B] of the
-        last transition in the window, and ``next_fields`` there.
+        ends in termination (a truncated one bootstraps), and ``next_obs`` [B, …] of its last row.
 
     Raises:
         G1MimicError: if ``n`` < 1 or a field is missing.
@@ -54,12 +46,9 @@ def gather_nstep(
     steps = inside.sum(1)
     last = (steps - 1)[:, None]
     powers = gamma ** torch.arange(n + 1, device=indices.device, dtype=reward.dtype)
-    next_index = windows.gather(1, last)[:, 0]
     return {
         # where, not a product: what is beyond the window may be anything, NaN included
         "reward": torch.where(inside, reward * powers[:n], 0.0).sum(1),
         "discount": powers[steps] * ~terminated.gather(1, last)[:, 0],
-        "steps": steps,
-        "next_index": next_index,
-        **buffer.gather(next_index, next_fields),
+        **buffer.gather(windows.gather(1, last)[:, 0], ("next_obs",)),
     }

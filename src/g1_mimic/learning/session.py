@@ -11,7 +11,7 @@ from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run.folder import LOCK_FILE, RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.motion.library import parse_choices, whole_paths
-from g1_mimic.settings import merge, read_mapping, validate
+from g1_mimic.settings import merge, validate
 
 FILES = ("task", "motion", "robot")
 """Settings that name a file: what the run is about."""
@@ -30,30 +30,32 @@ def open_trainer(settings: TrainConfig) -> Trainer:
         G1MimicError: if a setting, a file or the run folder does not fit.
     """
     settings = with_whole_paths(settings)
-    if not settings.resume:
-        if settings.run_dir:
-            path = Path(settings.run_dir).expanduser()
-            new = not path.exists()
-        else:
-            path = make_run_path(settings.runs_root, _subject(settings), settings.seed)
-            new = True
-        try:
-            return Trainer(settings, path)
-        except BaseException:
-            if new:
-                with suppress(OSError):  # what else is in it tells of what went wrong
-                    (path / LOCK_FILE).unlink()
-                    path.rmdir()
-            raise
+    return _continued(settings) if settings.resume else _new(settings)
+
+
+def _new(settings: TrainConfig) -> Trainer:
+    if settings.run_dir:
+        path = Path(settings.run_dir).expanduser()
+        new = not path.exists()
+    else:
+        path = make_run_path(settings.runs_root, _subject(settings), settings.seed)
+        new = True
+    try:
+        return Trainer(settings, path)
+    except BaseException:
+        if new:
+            with suppress(OSError):  # what else is in it tells of what went wrong
+                (path / LOCK_FILE).unlink()
+                path.rmdir()
+        raise
+
+
+def _continued(settings: TrainConfig) -> Trainer:
     found = Path(settings.run_dir) if settings.run_dir else newest_run(settings.runs_root)
     if found is None:
         raise G1MimicError(f"no run in '{settings.runs_root}' to resume; name one with run_dir")
     folder = RunFolder(found)
-    if not folder.config.is_file():
-        raise G1MimicError(f"{found} is not a run folder: it has no {folder.config.name}")
-    stored = read_mapping(folder.config).get("config")
-    if not isinstance(stored, dict):
-        raise G1MimicError(f"{folder.config} has no 'config' section: not a run's configuration")
+    stored = folder.read_config()
     changes = settings.model_dump(mode="json", exclude_unset=True)
     _require_same_files(stored, changes, found)
     if changes.get("warm_start", "") not in ("", stored.get("warm_start")):

@@ -16,6 +16,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TRAINER_NODE, TrainConfig
 from g1_mimic.learning.run.progress import Progress
 from g1_mimic.learning.session import open_trainer
+from g1_mimic.learning.trainer import PRIORITY_HISTOGRAM
 from g1_mimic.nodes.shared.common import (
     ERROR,
     OK,
@@ -35,7 +36,7 @@ class TrainerNode(Node):
 
     Parameters are those of `TrainConfig`. Topics: ``train/<metric>`` (std_msgs/Float64) once per
     log interval, ``train/phase_probabilities`` (std_msgs/Float32MultiArray, one number per bin of
-    the clip), ``train/priority_histogram`` (likewise, `sampling.Replay.histogram`). Services:
+    the clip), ``train/priority_histogram`` (likewise, `Replay.histogram`). Services:
     ``~/pause`` (SetBool), ``~/save_checkpoint`` and ``~/export_policy`` (Trigger).
     """
 
@@ -47,13 +48,12 @@ class TrainerNode(Node):
         self._metric_publishers: dict[str, Publisher[Float64]] = {}
         for name in _AWAITED:
             self._metric_publisher(name)
-        self._phases = self.create_publisher(Float32MultiArray, "train/phase_probabilities", 10)
-        self._histogram = self.create_publisher(Float32MultiArray, "train/priority_histogram", 10)
+        self._starts = self.create_publisher(Float32MultiArray, "train/phase_probabilities", 10)
+        self._priorities = self.create_publisher(Float32MultiArray, "train/priority_histogram", 10)
         self._progress: Progress | None = None
         self._paused = False
         self._failure = ""
-        self.trainer.on_metrics = self._publish
-        self.trainer.on_progress = self._report
+        self.trainer.log.on_progress = self._report
         self._diagnostics = Diagnostics(self, self._status)
         switch_service(self, "~/pause", self._pause)
         trigger_service(self, "~/save_checkpoint", self._save)
@@ -64,7 +64,7 @@ class TrainerNode(Node):
 
     def close(self) -> None:
         """Stop training, which writes a checkpoint, and wait for it."""
-        self.trainer.stop()
+        self.trainer.control.stop()
         self._thread.join()
 
     def _train(self) -> None:
@@ -93,17 +93,15 @@ class TrainerNode(Node):
             self._metric_publishers[topic] = publisher
         return publisher
 
-    def _publish(self, step: int, metrics: dict[str, float]) -> None:
-        for name, value in {**metrics, "env_steps": float(step)}.items():
-            self._metric_publisher(name).publish(Float64(data=value))
-        probabilities = self.trainer.env.phase.probabilities()
-        self._phases.publish(Float32MultiArray(data=array("f", probabilities)))
-        shares = self.trainer.priority_histogram
-        self._histogram.publish(Float32MultiArray(data=array("f", shares)))
-
     def _report(self, progress: Progress) -> None:
         self._progress = progress
         self.get_logger().info(str(progress))
+        for name, value in {**progress.metrics, "env_steps": float(progress.env_steps)}.items():
+            self._metric_publisher(name).publish(Float64(data=value))
+        probabilities = self.trainer.env.starts.probabilities()
+        self._starts.publish(Float32MultiArray(data=array("f", probabilities)))
+        if (histogram := progress.histograms.get(PRIORITY_HISTOGRAM)) is not None:
+            self._priorities.publish(Float32MultiArray(data=array("f", histogram.shares)))
 
     def _status(self) -> tuple[int, str, dict[str, object]]:
         if self._failure:
@@ -124,16 +122,16 @@ class TrainerNode(Node):
 
     def _apply(self, settings: TrainConfig) -> None:
         # Not waited for: the loop takes it over between two steps.
-        self.trainer.post(lambda: self.trainer.apply(settings))
+        self.trainer.control.post(lambda: self.trainer.apply(settings))
 
     def _pause(self, paused: bool) -> str:
         self._paused = paused
-        self.trainer.pause(paused)
+        self.trainer.control.pause(paused)
         self._diagnostics.publish_on_change()
         return "paused" if paused else "training"
 
     def _save(self) -> str:
-        return str(self.trainer.call(self.trainer.save))
+        return str(self.trainer.control.call(self.trainer.save))
 
     def _export(self) -> str:
-        return str(self.trainer.call(self.trainer.export_newest))
+        return str(self.trainer.control.call(self.trainer.export_newest))

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from g1_mimic.comparison.plots import draw, plot_runs, read_run
-from g1_mimic.envs.starts import ClipStarts, PhaseConfig, PhaseSampler
+from g1_mimic.comparison.curves import read_curves
+from g1_mimic.comparison.plots import draw, plot_runs
+from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.run.folder import RunFolder
-from g1_mimic.learning.run.starts_history import PhaseHistory
+from g1_mimic.learning.run.starts_history import StartsHistory
 
-CONFIG = PhaseConfig(strategy="failure_bins", smoothing=0.5)
+CONFIG = StartsConfig(strategy="failure_bins", smoothing=0.5)
 
 
-def history(entries: int = 3) -> PhaseHistory:
+def history(entries: int = 3) -> StartsHistory:
     """A run in which robots visit the first two of three seconds and fall in the second one."""
-    sampler = PhaseSampler(CONFIG, [ClipStarts(150)], 50.0)
-    result = PhaseHistory(sampler.clips)
+    sampler = StartSampler(CONFIG, [ClipStarts(150)], 50.0)
+    result = StartsHistory(sampler.clips)
     for k in range(1, entries + 1):
         for _ in range(50):
             sampler.record(np.array([10, 60]), np.array([False, k > 1]), np.zeros(2))
@@ -38,13 +39,13 @@ def make_run(path: Path, factor: float = 1.0) -> Path:
             writer.add_scalar("eval/survival", factor * step / 4000, step)
             writer.add_scalar("train/time_s", 60.0 * step / 1000, step)
         writer.close()
-    history().write(folder.phases)
+    history().write(folder.starts)
     return path
 
 
 def test_curves_show_what_was_logged(tmp_path: Path) -> None:
     """Against steps and against time, for every run, without what a resumed run took back."""
-    runs = [read_run(make_run(tmp_path / name, f)) for name, f in (("a", 1.0), ("b", 0.5))]
+    runs = [read_curves(make_run(tmp_path / name, f)) for name, f in (("a", 1.0), ("b", 0.5))]
     figure = draw(runs)
     axes = {(a.get_title(), a.get_xlabel()): a for a in figure.axes}
     title = "evaluation: survived share"
@@ -57,7 +58,7 @@ def test_curves_show_what_was_logged(tmp_path: Path) -> None:
 
 def test_phase_picture_shows_the_hard_second(tmp_path: Path) -> None:
     """Colours are the history's numbers: time in the clip along x, progress upwards."""
-    figure = draw([read_run(make_run(tmp_path / "a"))])
+    figure = draw([read_curves(make_run(tmp_path / "a"))])
     meshes = {a.get_title(): a.collections[0] for a in figure.axes if "start" in a.get_title()
               or "fail" in a.get_title()}  # fmt: skip
     assert len(meshes) == 2
@@ -76,8 +77,8 @@ def test_phase_picture_shows_the_hard_second(tmp_path: Path) -> None:
 
 def test_failure_rate_is_per_robot_and_second() -> None:
     """Falls over visits times 50 per second, of the time since the entry before."""
-    sampler = PhaseSampler(CONFIG, [ClipStarts(100)], 50.0)
-    result = PhaseHistory(sampler.clips)
+    sampler = StartSampler(CONFIG, [ClipStarts(100)], 50.0)
+    result = StartsHistory(sampler.clips)
     sampler.record(np.array([10, 11, 12, 13]), np.array([True, False, False, False]), np.zeros(4))
     result.add(4, sampler)
     sampler.record(np.array([10, 60]), np.array([False, True]), np.zeros(2))
@@ -89,12 +90,12 @@ def test_history_round_trips_and_damage_is_named(tmp_path: Path) -> None:
     """A written history reads back the same; a truncated file is one line."""
     path = tmp_path / "phases.npz"
     history().write(path)
-    again = PhaseHistory.read(path)
+    again = StartsHistory.read(path)
     for name, array in history().state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name], array)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(G1MimicError, match=r"phases\.npz: damaged") as error:
-        PhaseHistory.read(path)
+        StartsHistory.read(path)
     assert "\n" not in str(error.value)
 
 

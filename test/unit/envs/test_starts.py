@@ -13,15 +13,15 @@ from g1_mimic.comparison.arms import parse_arm, strategies
 from g1_mimic.envs.starts import (
     START_STRATEGIES,
     ClipStarts,
-    PhaseConfig,
-    PhaseSampler,
+    StartSampler,
+    StartsConfig,
     StartStrategy,
     cap,
     strategies_table,
 )
 
 
-def fail(sampler: PhaseSampler, frames: list[int]) -> None:
+def fail(sampler: StartSampler, frames: list[int]) -> None:
     """One control step in which all robots fail, at these frames."""
     sampler.record(
         np.array(frames, dtype=np.int64), np.ones(len(frames), bool), np.ones(len(frames))
@@ -30,17 +30,17 @@ def fail(sampler: PhaseSampler, frames: list[int]) -> None:
 
 def test_uniform_reaches_every_frame_alike() -> None:
     """All frames are drawn with equal frequency (chi-square over 50 frames)."""
-    sampler = PhaseSampler(PhaseConfig(), [ClipStarts(50)], 50.0)
+    sampler = StartSampler(StartsConfig(), [ClipStarts(50)], 50.0)
     counts = np.bincount(sampler.sample(50_000, np.random.default_rng(0)), minlength=50)
     chi_square = np.square(counts - 1000).sum() / 1000
     assert chi_square < 85.4  # 0.999 quantile with 49 degrees of freedom
-    assert sampler.metrics()["phase_entropy"] == pytest.approx(1.0)
+    assert sampler.metrics()["entropy"] == pytest.approx(1.0)
 
 
 def test_failures_draw_starts_to_their_bin() -> None:
     """A bin in which episodes fail is drawn in proportion; the uniform floor keeps the others."""
-    config = PhaseConfig(strategy="failure_bins", smoothing=0.5, uniform_ratio=0.1)
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    config = StartsConfig(strategy="failure_bins", smoothing=0.5, uniform_ratio=0.1)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310, 320])
     p = sampler.probabilities()
     floor = 0.1 / 10
@@ -53,10 +53,10 @@ def test_failures_draw_starts_to_their_bin() -> None:
 
 def test_kernel_spreads_towards_earlier_bins() -> None:
     """What fails in a bin also makes the bins before it likelier, never those after it."""
-    config = PhaseConfig(
+    config = StartsConfig(
         strategy="failure_bins", smoothing=1.0, kernel_size=3, kernel_decay=0.5, uniform_ratio=0.01
     )
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310])
     p = sampler.probabilities()
     assert p[6] > p[5] > p[4] > p[3] == pytest.approx(p[7])
@@ -65,8 +65,8 @@ def test_kernel_spreads_towards_earlier_bins() -> None:
 
 def test_failures_fade() -> None:
     """Without new failures the average decays at the smoothing rate."""
-    config = PhaseConfig(strategy="failure_bins", smoothing=0.1)
-    sampler = PhaseSampler(config, [ClipStarts(100)], 50.0)
+    config = StartsConfig(strategy="failure_bins", smoothing=0.1)
+    sampler = StartSampler(config, [ClipStarts(100)], 50.0)
     fail(sampler, [10])
     first = sampler.failures[0]
     fail(sampler, [])
@@ -79,8 +79,8 @@ def test_failures_fade() -> None:
 def test_lead_moves_failures_to_an_earlier_moment(frame: int, looped: bool, bin_: int) -> None:
     """With a lead a failure counts earlier: over the end of a looped clip, not before the start."""
     lead = 0.5 if frame < 500 else 0.0
-    config = PhaseConfig(strategy="failure_bins", lead_s=lead)
-    sampler = PhaseSampler(config, [ClipStarts(500, looped)], 50.0)
+    config = StartsConfig(strategy="failure_bins", lead_s=lead)
+    sampler = StartSampler(config, [ClipStarts(500, looped)], 50.0)
     fail(sampler, [frame])
     assert sampler.probabilities().argmax() == bin_
     # what is plotted stays where it happened
@@ -88,7 +88,7 @@ def test_lead_moves_failures_to_an_earlier_moment(frame: int, looped: bool, bin_
 
 
 def reference(
-    config: PhaseConfig, bins: int, steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    config: StartsConfig, bins: int, steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> list[float]:
     """The probabilities, one robot, bin and number at a time (non-looped clip of 50 Hz)."""
     frames = 50 * bins
@@ -126,7 +126,7 @@ def reference(
 def test_probabilities_equal_a_slow_reference(strategy: Any, data: st.DataObject) -> None:
     """Averages, floor, kernel and lead are those of plain loops, for any history of a run."""
     bins = data.draw(st.integers(1, 8))
-    config = PhaseConfig(
+    config = StartsConfig(
         strategy=strategy,
         smoothing=data.draw(st.floats(0.01, 1.0)),
         uniform_ratio=data.draw(st.floats(0.01, 2.0)),
@@ -135,7 +135,7 @@ def test_probabilities_equal_a_slow_reference(strategy: Any, data: st.DataObject
         lead_s=data.draw(st.floats(0.0, 2.0)),
     )
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    sampler = PhaseSampler(config, [ClipStarts(50 * bins, looped=False)], 50.0)
+    sampler = StartSampler(config, [ClipStarts(50 * bins, looped=False)], 50.0)
     steps = []
     for _ in range(data.draw(st.integers(1, 6))):
         n = data.draw(st.integers(1, 5))
@@ -159,8 +159,8 @@ def test_cap_is_the_proportional_one(weights: list[float], most: float) -> None:
 
 def test_capped_bin_leaves_starts_to_the_others() -> None:
     """A moment that always fails gets no more than max_share."""
-    config = PhaseConfig(strategy="failure_bins", smoothing=1.0, max_share=0.3)
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    config = StartsConfig(strategy="failure_bins", smoothing=1.0, max_share=0.3)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
     fail(sampler, [310] * 20)
     p = sampler.probabilities()
     assert p[6] == pytest.approx(0.3) and p[0] == pytest.approx(0.7 / 9)
@@ -168,8 +168,8 @@ def test_capped_bin_leaves_starts_to_the_others() -> None:
 
 def test_error_bins_follow_the_error_not_the_number_of_visits() -> None:
     """A rarely visited, badly tracked second is likelier than a busy, well tracked one."""
-    config = PhaseConfig(strategy="error_bins", smoothing=0.05)
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    config = StartsConfig(strategy="error_bins", smoothing=0.05)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
     assert sampler.probabilities() == pytest.approx(np.full(10, 0.1))
     for step in range(100):
         frames = np.array([10, 20, 30, 310] if step % 10 == 0 else [10, 20, 30])
@@ -181,7 +181,7 @@ def test_error_bins_follow_the_error_not_the_number_of_visits() -> None:
 
 def test_counts_tell_visits_and_falls() -> None:
     """What is plotted: steps and failures per bin since the last time it was asked for."""
-    sampler = PhaseSampler(PhaseConfig(), [ClipStarts(100)], 50.0)
+    sampler = StartSampler(StartsConfig(), [ClipStarts(100)], 50.0)
     sampler.record(np.array([10, 60, 61]), np.array([False, True, False]), np.zeros(3))
     visits, falls = sampler.take_counts()
     assert visits.tolist() == [1, 2] and falls.tolist() == [0, 1]
@@ -190,24 +190,24 @@ def test_counts_tell_visits_and_falls() -> None:
 
 def test_bins_fill_the_clip() -> None:
     """A clip that is no multiple of the bin width has wider bins, and the metrics say so."""
-    config = PhaseConfig(strategy="failure_bins", smoothing=1.0)
-    sampler = PhaseSampler(config, [ClipStarts(95)], 50.0)
+    config = StartsConfig(strategy="failure_bins", smoothing=1.0)
+    sampler = StartSampler(config, [ClipStarts(95)], 50.0)
     assert sampler.bins == 1 and sampler.clips[0].bin_s == pytest.approx(1.9)
-    assert sampler.metrics()["phase_top_s"] == pytest.approx(0.95)
+    assert sampler.metrics()["top_s"] == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize("strategy", ["failure_bins", "error_bins"])
 def test_state_round_trips(strategy: Any) -> None:
     """A restored sampler has the same probabilities; one of another clip is refused."""
-    config = PhaseConfig(strategy=strategy)
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
-    other = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    config = StartsConfig(strategy=strategy)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
+    other = StartSampler(config, [ClipStarts(500)], 50.0)
     sampler.record(np.array([310, 20]), np.array([True, False]), np.array([0.3, 0.1]))
     other.load_state_dict(sampler.state_dict())
     np.testing.assert_array_equal(other.probabilities(), sampler.probabilities())
     np.testing.assert_array_equal(other.take_counts(), sampler.take_counts())
-    with pytest.raises(ValueError, match="10 phase bins"):
-        PhaseSampler(config, [ClipStarts(100)], 50.0).load_state_dict(sampler.state_dict())
+    with pytest.raises(ValueError, match="10 bins of starts"):
+        StartSampler(config, [ClipStarts(100)], 50.0).load_state_dict(sampler.state_dict())
 
 
 def test_one_more_strategy_is_one_more_entry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +216,8 @@ def test_one_more_strategy_is_one_more_entry(monkeypatch: pytest.MonkeyPatch) ->
         start="where most go by", use="never", source="", weigh=lambda sampler: sampler.visits
     )
     monkeypatch.setitem(START_STRATEGIES, "busy_bins", entry)
-    config = PhaseConfig(strategy="busy_bins", uniform_ratio=1e-9)
-    sampler = PhaseSampler(config, [ClipStarts(500)], 50.0)
+    config = StartsConfig(strategy="busy_bins", uniform_ratio=1e-9)
+    sampler = StartSampler(config, [ClipStarts(500)], 50.0)
     sampler.record(np.array([310, 320]), np.zeros(2, bool), np.zeros(2))
     assert sampler.probabilities()[6] == pytest.approx(1.0)
     assert parse_arm("per+busy_bins").settings["phase"] == {"strategy": "busy_bins"}

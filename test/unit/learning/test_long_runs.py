@@ -17,7 +17,7 @@ import pytest
 import torch
 from small_runs import config
 
-from g1_mimic.comparison.plots import read_run
+from g1_mimic.comparison.curves import read_curves
 from g1_mimic.errors import G1MimicError, WriteError
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.learner import Learner, LearnerConfig, NotFiniteError
@@ -42,7 +42,7 @@ def full_disk(largest: int = 2000) -> Iterator[None]:
 
 def state(trainer: Trainer) -> list[torch.Tensor]:
     """Return all networks and the replay of a run."""
-    learner, buffer = trainer.learner, trainer.buffer.state_dict()
+    learner, buffer = trainer.learner, trainer.replay.buffer.state_dict()
     networks = (learner.actor, learner.critic, learner.target_critic, learner.average_actor)
     values = [value for network in networks for value in network.state_dict().values()]
     return [*values, learner.log_alpha.detach(), *buffer["fields"].values(), buffer["priorities"]]
@@ -85,9 +85,9 @@ def test_a_run_that_is_killed_again_and_again_ends_like_an_uninterrupted_one(
     assert last.env_steps == whole.env_steps == total
     for a, b in zip(state(whole), state(last), strict=True):
         assert torch.equal(a, b), f"killed {moments} s after a checkpoint"
-    assert last.best_score == whole.best_score
+    assert last.files.best_score == whole.files.best_score
     assert not list(run.rglob(".*.tmp*"))
-    curves = [read_run(each.folder.path).scalars["eval/score"] for each in (whole, last)]
+    curves = [read_curves(each.folder.path).scalars["eval/score"] for each in (whole, last)]
     np.testing.assert_array_equal(*curves)
 
 
@@ -134,7 +134,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_a_run(tmp_path: Path) -> N
         limit = 2000 if 240 <= progress.env_steps < 480 else resource.RLIM_INFINITY
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
-    trainer.on_progress = see
+    trainer.log.on_progress = see
     try:
         metrics = trainer.run()
     finally:
@@ -145,7 +145,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_a_run(tmp_path: Path) -> N
     assert "failed write" in lines[-1] and "File too large" not in lines[-1]
     assert [path.name for path in numbered(trainer.folder.checkpoints)][-1] == "step_0000000800.pt"
     assert not list(trainer.folder.path.rglob(".*.tmp*"))
-    curve = read_run(trainer.folder.path).scalars["train/env_steps_per_s"][0]
+    curve = read_curves(trainer.folder.path).scalars["train/env_steps_per_s"][0]
     assert set(curve[curve < 240]) | set(curve[curve > 480]) == {
         step for step in steps if step < 240 or step > 480
     }
@@ -187,15 +187,15 @@ def test_a_broken_simulation_is_reset_and_counted(tmp_path: Path, value: float) 
     """One robot's velocity breaks down: the run goes on, and no such number is learned from."""
     trainer = open_trainer(config(tmp_path / "run", total_env_steps=400))
     lines: list[str] = []
-    trainer.on_progress = lambda progress: lines.append(str(progress))
+    trainer.log.on_progress = lambda progress: lines.append(str(progress))
 
     def spoil() -> None:
         trainer.env.physics.qvel[3, 10] = value
 
-    trainer.post(spoil)
+    trainer.control.post(spoil)
     metrics = trainer.run()
     assert metrics["train/physics_faults"] == 1.0 and "1 physics fault" in lines[-1]
-    for name, field in trainer.buffer.state_dict()["fields"].items():
+    for name, field in trainer.replay.buffer.state_dict()["fields"].items():
         assert torch.isfinite(field.float()).all() and field.float().abs().max() < 2e3, name
     normalizer = trainer.learner.critic.normalizer.state_dict()
     assert all(torch.isfinite(part.float()).all() for part in normalizer.values())
@@ -206,13 +206,13 @@ def test_an_update_without_a_gradient_is_skipped_and_counted(tmp_path: Path, sam
     """A transition that is no number is met again and again; the networks stay sound."""
     trainer = open_trainer(config(tmp_path / "run", sampling=sampling, total_env_steps=1600))
     lines: list[str] = []
-    trainer.on_progress = lambda progress: lines.append(str(progress))
+    trainer.log.on_progress = lambda progress: lines.append(str(progress))
 
     train_step = trainer._train_step
 
     def spoil(pool: Any) -> None:
         if trainer.env_steps == 240:
-            trainer.buffer.get_data("reward")[5, 2] = float("nan")
+            trainer.replay.buffer.get_data("reward")[5, 2] = float("nan")
         train_step(pool)
 
     trainer._train_step = spoil  # type: ignore[method-assign]

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from g1_mimic.comparison.plots import plot_runs, read_run
+from g1_mimic.comparison.curves import read_curves
+from g1_mimic.comparison.plots import plot_runs
 from g1_mimic.envs.config import EnvConfig, ResetConfig
 from g1_mimic.envs.reference import Reference, clip_action_base
-from g1_mimic.envs.starts import ClipStarts, PhaseConfig, PhaseSampler
+from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.evaluation.episodes import evaluate, start_frames
@@ -90,9 +91,9 @@ def test_no_episode_runs_into_the_next_clip(env: TrackingEnv) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_starts_lie_in_the_clips_and_keep_the_shares(library: MotionLibrary, strategy: Any) -> None:
     """As long as nothing speaks for a bin, clips are started in proportion to their weights."""
-    env = TrackingEnv(library, PROFILE, CONFIG, 1, phase=PhaseConfig(strategy=strategy))
+    env = TrackingEnv(library, PROFILE, CONFIG, 1, starts=StartsConfig(strategy=strategy))
     env.close()
-    frames = env.phase.sample(20_000, np.random.default_rng(0))
+    frames = env.starts.sample(20_000, np.random.default_rng(0))
     clip = env.reference.clip_of(frames)
     share = np.bincount(clip, minlength=3) / len(frames)
     assert share == pytest.approx([0.25, 0.5, 0.25], abs=0.015)
@@ -106,13 +107,13 @@ def test_starts_lie_in_the_clips_and_keep_the_shares(library: MotionLibrary, str
         assert quartiles == pytest.approx([0.25, 0.5, 0.75], abs=0.04)
 
 
-def sampler(**config: Any) -> PhaseSampler:
+def sampler(**config: Any) -> StartSampler:
     """Two clips of 2 s and 4 s; the first one has three quarters of the starts."""
     clips = [
         ClipStarts(100, looped=True, first=0, share=0.75, name="a"),
         ClipStarts(200, looped=False, first=500, share=0.25, name="b"),
     ]
-    return PhaseSampler(PhaseConfig(**config), clips, 50.0)
+    return StartSampler(StartsConfig(**config), clips, 50.0)
 
 
 @pytest.mark.parametrize("strategy", ["failure_bins", "error_bins"])
@@ -193,7 +194,7 @@ def test_run_exports_all_clips_in_one_file(run: Trainer) -> None:
     policy = OnnxPolicy.load(run.folder.policy)
     meta = policy.metadata
     assert meta.clip_names == ("walk", "squat") and meta.format_version == 2
-    walk, squat = run.motions.clips
+    walk, squat = run.experiment.motions.clips
     assert meta.clip_first_frames == (0, walk.num_frames)
     assert policy.num_frames == walk.num_frames + squat.num_frames
     assert meta.clip_looped == (walk.looped, squat.looped)
@@ -209,12 +210,13 @@ def test_exported_actions_are_those_of_training(run: Trainer, tmp_path: Path) ->
     """In every clip, from its first frame over the seam of a loop: default-based from outside."""
     policy = OnnxPolicy.load(run.folder.latest_policy)
     actor = run.learner.actor
-    chosen = max(("raw", "averaged"), key=lambda name: run.metrics[f"eval/score_{name}"])
+    chosen = max(("raw", "averaged"), key=lambda name: run.log.metrics[f"eval/score_{name}"])
     actor = run.learner.actor if chosen == "raw" else run.learner.average_actor
     rng = np.random.default_rng(0)
     width, place = policy.observation_size, slice(policy.observation_size - 29, None)
     default, scale = PROFILE.default_position, PROFILE.action_scale
-    for span, clip in zip(policy.metadata.spans(policy.num_frames), run.motions.clips, strict=True):
+    spans, clips = policy.metadata.spans(policy.num_frames), run.experiment.motions.clips
+    for span, clip in zip(spans, clips, strict=True):
         bases = clip_action_base(clip, PROFILE, run.config.env.action_base)
         period = clip.num_frames - 1 if clip.looped else clip.num_frames
         frames = [t % period for t in range(period - 5, period + 5)] if clip.looped else range(9)
@@ -232,11 +234,11 @@ def test_exported_actions_are_those_of_training(run: Trainer, tmp_path: Path) ->
 
 def test_run_and_evaluation_tell_each_clip(run: Trainer, tmp_path: Path) -> None:
     """Metrics, `g1-mimic evaluate` and the plot have a number for every clip."""
-    scalars = read_run(run.folder.path)
+    scalars = read_curves(run.folder.path)
     assert set(scalars.per_clip("eval/survival/")) == {"walk", "squat"}
-    assert set(scalars.per_clip("sampling/clip_share/")) == {"walk", "squat"}
-    assert scalars.phases is not None
-    assert [clip.name for clip in scalars.phases.clips] == ["walk", "squat"]
+    assert set(scalars.per_clip("starts/clip_share/")) == {"walk", "squat"}
+    assert scalars.starts is not None
+    assert [clip.name for clip in scalars.starts.clips] == ["walk", "squat"]
     plot_runs([str(run.folder.path)], tmp_path / "plot.png")
     result = evaluate_policy(run.folder.policy, episodes=4, seconds=0.5)
     assert set(result.per_clip) == {"walk", "squat"}
@@ -245,7 +247,7 @@ def test_run_and_evaluation_tell_each_clip(run: Trainer, tmp_path: Path) -> None
 def test_a_film_is_of_the_clip_that_was_chosen(run: Trainer) -> None:
     """By default of the first; the reference of each begins with its own first frame."""
     policy = OnnxPolicy.load(run.folder.policy)
-    walk, squat = run.motions.clips
+    walk, squat = run.experiment.motions.clips
     for name, clip in (("", walk), ("walk", walk), ("squat", squat)):
         robot, reference = film_policy(policy, 0.1, seed=0, motion=name)
         assert robot.shape == reference.shape == (5, 36)

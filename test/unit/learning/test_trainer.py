@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from small_runs import SMALL, config
 
-from g1_mimic.comparison.plots import read_run
+from g1_mimic.comparison.curves import read_curves
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import share_dir
 from g1_mimic.learning.config import TrainConfig
@@ -25,7 +26,7 @@ from g1_mimic.learning.run.checkpoint import (
     save_checkpoint,
 )
 from g1_mimic.learning.run.folder import make_run_path
-from g1_mimic.learning.run.starts_history import PhaseHistory
+from g1_mimic.learning.run.starts_history import StartsHistory
 from g1_mimic.learning.session import open_trainer
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.policy.runtime import OnnxPolicy
@@ -58,8 +59,8 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     whole = open_trainer(config(tmp_path / "whole", **changes))
     whole.run()
     first = open_trainer(config(tmp_path / "parts", **changes))
-    first.on_metrics = lambda step, metrics: first.stop()  # at the evaluation after 400 steps
-    first.run()
+    first.log.on_progress = lambda progress: first.control.stop()
+    first.run()  # to the evaluation after 400 steps
     assert first.env_steps == 400
     second = open_trainer(TrainConfig(run_dir=str(tmp_path / "parts"), resume=True))
     assert second.env_steps == 400 and second.config.sampling == sampling
@@ -67,19 +68,19 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert second.env_steps == whole.env_steps == 800
     for a, b in zip(parameters(whole), parameters(second), strict=True):
         assert torch.equal(a, b)
-    a, b = whole.buffer.state_dict(), second.buffer.state_dict()
+    a, b = whole.replay.buffer.state_dict(), second.replay.buffer.state_dict()
     assert torch.equal(a["fields"]["obs"], b["fields"]["obs"])
     if sampling in ("per", "lap", "per_critic"):
         assert torch.equal(a["priorities"], b["priorities"])
         assert a["beta"] == b["beta"]
         assert (a["beta"] > 0.4) == (sampling != "lap")
-    p = second.env.phase.probabilities()
-    np.testing.assert_array_equal(whole.env.phase.probabilities(), p)
+    p = second.env.starts.probabilities()
+    np.testing.assert_array_equal(whole.env.starts.probabilities(), p)
     assert (p.max() > 1 / len(p)) == (strategy != "uniform")
-    curves = [read_run(run.folder.path).scalars["eval/score"] for run in (whole, second)]
+    curves = [read_curves(run.folder.path).scalars["eval/score"] for run in (whole, second)]
     np.testing.assert_array_equal(curves[0], curves[1])
     assert curves[1][0].tolist() == [400, 800]
-    histories = [PhaseHistory.read(run.folder.phases) for run in (whole, second)]
+    histories = [StartsHistory.read(run.folder.starts) for run in (whole, second)]
     assert histories[0].env_steps.tolist() == [400, 800]
     for name, array in histories[0].state_dict().items():
         np.testing.assert_array_equal(array, histories[1].state_dict()[name])
@@ -105,8 +106,8 @@ def test_metrics_reach_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trainer = open_trainer(config(tmp_path / "run"))
-    seen: dict[int, dict[str, float]] = {}
-    trainer.on_metrics = lambda step, metrics: seen.update({step: metrics})
+    seen: dict[int, Mapping[str, float]] = {}
+    trainer.log.on_progress = lambda p: seen.update({p.env_steps: p.metrics})
     trainer.run()
     events = EventAccumulator(str(tmp_path / "run" / "events"), {"histograms": 0})
     events.Reload()
@@ -220,13 +221,13 @@ def test_a_run_that_goes_on_in_another_environment_looks_for_its_best_anew(tmp_p
     first = open_trainer(config(run, total_env_steps=400))
     first.run()
     same = open_trainer(TrainConfig(run_dir=str(run), resume=True, total_env_steps=800))
-    assert same.best_score == first.best_score > 0.0
+    assert same.files.best_score == first.files.best_score > 0.0
     same.folder.unlock()
     harder = {**SMALL["env"], "randomisation": {"preset": "mjlab"}}
     again = TrainConfig.model_validate(
         {"run_dir": str(run), "resume": True, "total_env_steps": 800, "env": harder}
     )
-    assert open_trainer(again).best_score == -np.inf
+    assert open_trainer(again).files.best_score == -np.inf
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path) -> None:
@@ -286,9 +287,9 @@ def test_live_settings_are_taken_over(tmp_path: Path) -> None:
     """A shorter run and a shorter log interval, set while it goes on, count from the next step."""
     trainer = open_trainer(config(tmp_path / "run", total_env_steps=100_000))
     logged: list[int] = []
-    trainer.on_metrics = lambda step, metrics: logged.append(step)
+    trainer.log.on_progress = lambda progress: logged.append(progress.env_steps)
     changes = {"total_env_steps": 160, "log_interval_s": 1e-6}
-    trainer.post(lambda: trainer.apply(trainer.config.model_copy(update=changes)))
+    trainer.control.post(lambda: trainer.apply(trainer.config.model_copy(update=changes)))
     trainer.run()
     assert trainer.env_steps == 160 and logged == [*range(8, 161, 8), 160]
 
@@ -301,20 +302,20 @@ def test_requests_run_between_steps(tmp_path: Path) -> None:
     thread = threading.Thread(target=trainer.run)
     thread.start()
     try:
-        trainer.pause()
-        saved = trainer.call(trainer.save)
+        trainer.control.pause()
+        saved = trainer.control.call(trainer.save)
         steps = trainer.env_steps
         time.sleep(0.3)
         assert trainer.env_steps == steps
         assert int(load_checkpoint(saved)["env_steps"]) == steps
         with pytest.raises(ZeroDivisionError):
-            trainer.call(lambda: 1 // 0)
-        trainer.pause(False)
+            trainer.control.call(lambda: 1 // 0)
+        trainer.control.pause(False)
         deadline = time.monotonic() + 30
         while trainer.env_steps == steps and time.monotonic() < deadline:
             time.sleep(0.01)
         assert trainer.env_steps > steps
     finally:
-        trainer.stop()
+        trainer.control.stop()
         thread.join(60)
     assert not thread.is_alive()

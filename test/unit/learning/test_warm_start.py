@@ -38,7 +38,7 @@ def test_a_run_of_another_clip_begins_with_the_networks(
         own = getattr(trainer.learner, name).state_dict()
         assert all(torch.equal(own[key], value) for key, value in expected[name].items())
     assert float(trainer.learner.actor.normalizer.count) > 0.0
-    assert trainer.env_steps == 0 and trainer.buffer.get_sample_count() == 0
+    assert trainer.env_steps == 0 and trainer.replay.buffer.get_sample_count() == 0
     trainer.run()
     after = trainer.learner.actor.state_dict()
     assert not all(torch.equal(after[key], value) for key, value in expected["actor"].items())
@@ -49,7 +49,7 @@ def test_a_warm_started_run_is_resumed_without_its_source(tmp_path: Path, learne
     source, path = tmp_path / "source", tmp_path / "run"
     shutil.copytree(learned, source)
     first = open_trainer(config(path, warm_start=str(source)))
-    first.on_metrics = lambda step, metrics: first.stop()
+    first.log.on_progress = lambda progress: first.control.stop()
     first.run()
     shutil.rmtree(source)
     second = open_trainer(TrainConfig(run_dir=str(path), resume=True))

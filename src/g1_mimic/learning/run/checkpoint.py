@@ -63,12 +63,20 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class Learned(NamedTuple):
-    """What a training run has learned, by one of its checkpoints."""
+    """What a training run has learned: in all of its checkpoints."""
 
     config: TrainConfig
     weights: dict[str, Any]
     """`Learner.state_dict`."""
     env_steps: int
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return it as checkpoints hold it; `learned_in` reads it."""
+        return {
+            "config": self.config.model_dump_json(),
+            "learner": self.weights,
+            "env_steps": self.env_steps,
+        }
 
 
 def learned_in(state: dict[str, Any], source: str) -> Learned:
@@ -89,6 +97,11 @@ def learned_in(state: dict[str, Any], source: str) -> Learned:
     return Learned(validate(TrainConfig, settings, source), weights, env_steps)
 
 
+def step_file(folder: Path, env_steps: int) -> Path:
+    """Return the path of the numbered checkpoint after so many environment steps."""
+    return folder / f"step_{env_steps:010d}.pt"
+
+
 def numbered(folder: Path) -> list[Path]:
     """Return the numbered checkpoints in ``folder``, oldest first."""
     return sorted(folder.glob(PATTERN))
@@ -100,17 +113,15 @@ def newest_checkpoint(folder: Path) -> dict[str, Any]:
     Raises:
         G1MimicError: if there is none; the message gives the reason for the newest.
     """
-    paths = numbered(folder)
-    if not paths:
-        raise G1MimicError(f"no checkpoint in {folder}: nothing to resume")
-    failure: G1MimicError | None = None
-    for path in reversed(paths):
+    failures = []
+    for path in reversed(numbered(folder)):
         try:
             return load_checkpoint(path)
         except G1MimicError as error:
-            failure = failure or error
-    assert failure is not None
-    raise failure
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    raise G1MimicError(f"no checkpoint in {folder}: nothing to resume")
 
 
 def prune(folder: Path, keep: int) -> None:

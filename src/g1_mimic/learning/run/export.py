@@ -1,16 +1,39 @@
-"""Exporting a policy from a run's checkpoint."""
+"""Exporting a policy from a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.learning.experiment import resolve
-from g1_mimic.learning.learner import Learner
+from g1_mimic.learning.experiment import Experiment, resolve
+from g1_mimic.learning.networks import Actor
 from g1_mimic.learning.run.checkpoint import learned_in, load_checkpoint, newest_checkpoint
 from g1_mimic.learning.run.folder import RunFolder
 from g1_mimic.policy.export import export_tracking_policy
-from g1_mimic.robot.names import NUM_JOINTS
+
+
+def export_actor(
+    path: Path, actor: Actor, experiment: Experiment, folder: RunFolder, env_steps: int
+) -> None:
+    """Write an actor of a run as a policy.
+
+    Args:
+        path: the ONNX file to write.
+        actor: the actor.
+        experiment: what it was trained for.
+        folder: the run's, which the policy is named after.
+        env_steps: environment steps that it was trained for.
+
+    Raises:
+        WriteError: if the file cannot be written.
+    """
+    export_tracking_policy(
+        path,
+        actor,
+        motions=experiment.motions,
+        profile=experiment.profile,
+        env_config=experiment.config.env,
+        run=f"{folder.path.name}@{env_steps}",
+    )
 
 
 def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
@@ -31,20 +54,10 @@ def export_run(run: Path, output: Path, checkpoint: str, actor: str) -> str:
         state = newest_checkpoint(folder.checkpoints)
     else:
         state = load_checkpoint(folder.best if checkpoint == "best" else Path(checkpoint))
-    config, weights, steps = learned_in(state, f"{run}: {checkpoint}")
-    config, profile, motions, env_config = resolve(config)
-    env = TrackingEnv(motions, profile, env_config, 1)
-    learner = Learner(
-        config.learner, env.policy_size, env.critic_size, NUM_JOINTS, env_config.action_bound
-    )
-    learner.load_state_dict(weights)
+    learned = learned_in(state, f"{run}: {checkpoint}")
+    experiment = resolve(learned.config)
+    learner = experiment.learner()
+    learner.load_state_dict(learned.weights)
     name = state.get("chosen", "averaged") if actor == "chosen" else actor
-    export_tracking_policy(
-        output,
-        learner.actor if name == "raw" else learner.average_actor,
-        motions=motions,
-        profile=profile,
-        env_config=env_config,
-        run=f"{folder.path.name}@{steps}",
-    )
-    return f"{output}: the {name} actor of {folder.path.name} at {steps} steps"
+    export_actor(output, learner.actors[name], experiment, folder, learned.env_steps)
+    return f"{output}: the {name} actor of {folder.path.name} at {learned.env_steps} steps"

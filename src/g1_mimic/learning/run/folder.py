@@ -16,14 +16,15 @@ import g1_mimic
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.policy.locate import POLICY_FILE
+from g1_mimic.settings import read_mapping
 
 LATEST_POLICY_FILE = "policy_latest.onnx"
 """The policy of the newest evaluation."""
 CONFIG_FILE = "config.yaml"
 LOCK_FILE = ".lock"
 """Held by the process that trains; its content is that process' number."""
-PHASES_FILE = "phases.npz"
-"""Where in the clip episodes started and failed over the run (`PhaseHistory`)."""
+STARTS_FILE = "phases.npz"
+"""Where in the clips episodes started and failed over the run (`StartsHistory`)."""
 
 
 class RunFolder:
@@ -36,7 +37,7 @@ class RunFolder:
         self.policy = self.path / POLICY_FILE
         self.latest_policy = self.path / LATEST_POLICY_FILE
         self.config = self.path / CONFIG_FILE
-        self.phases = self.path / PHASES_FILE
+        self.starts = self.path / STARTS_FILE
         self.best = self.checkpoints / "best.pt"
         self._lock: int | None = None
 
@@ -109,6 +110,27 @@ class RunFolder:
         }
         text = yaml.safe_dump({"config": config, "origin": origin}, sort_keys=False)
         atomic_write_text(self.config, text)
+
+    def require(self) -> None:
+        """Do nothing if a run is in it.
+
+        Raises:
+            G1MimicError: if not.
+        """
+        if not self.config.is_file():
+            raise G1MimicError(f"{self.path} is not a run folder: it has no {CONFIG_FILE}")
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the run's settings as `create` wrote them.
+
+        Raises:
+            G1MimicError: if this is no run folder, or the file is damaged.
+        """
+        self.require()
+        config = read_mapping(self.config).get("config")
+        if not isinstance(config, dict):
+            raise G1MimicError(f"{self.config} has no 'config' section: not a run's configuration")
+        return config
 
 
 def make_run_path(root: str | Path, motion: str, seed: int) -> Path:

@@ -6,6 +6,8 @@ import itertools
 import os
 import socket
 import time
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -16,7 +18,10 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 
+from g1_mimic.envs.tracking_env import StepResult
 from g1_mimic.errors import WriteError
+from g1_mimic.learning.run.progress import Histogram
+from g1_mimic.motion.trajectory import CONTROL_RATE
 
 _number = itertools.count(1)  # keeps the files of one process apart
 
@@ -42,6 +47,32 @@ class RunningMeans:
         return means
 
 
+class EpisodeMeans:
+    """Means over the newest episodes, four of each robot."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.returns = np.zeros(num_envs)
+        """Sum of the rewards of each robot's present episode [N]."""
+        self._ended: deque[tuple[float, int]] = deque(maxlen=4 * num_envs)
+
+    def add(self, result: StepResult) -> None:
+        """Take in a control step."""
+        self.returns += result.reward
+        for i in np.flatnonzero(result.terminated | result.truncated):
+            self._ended.append((self.returns[i], int(result.info["episode_length"][i])))
+            self.returns[i] = 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """Return their return and length, or nothing if none has ended."""
+        if not self._ended:
+            return {}
+        returns, lengths = np.array(self._ended).T
+        return {
+            "return": float(returns.mean()),
+            "episode_s": float(lengths.mean() / CONTROL_RATE),
+        }
+
+
 class EventFiles:
     """The event files of a run, written in the calling thread.
 
@@ -61,21 +92,21 @@ class EventFiles:
     def write(
         self,
         step: int,
-        values: dict[str, float],
-        histograms: dict[str, tuple[np.ndarray, np.ndarray]],
+        values: Mapping[str, float],
+        histograms: Mapping[str, Histogram],
     ) -> None:
         """Write scalars and histograms, and let readers see them.
 
         Args:
             step: environment steps.
             values: scalars by name.
-            histograms: edges [n + 1] and shares [n] by name: they are binned already.
+            histograms: by name.
 
         Raises:
             WriteError: if the disk does not take it.
         """
         parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        parts += [Summary.Value(tag=name, histo=_histogram(*h)) for name, h in histograms.items()]
+        parts += [Summary.Value(tag=name, histo=_proto(h)) for name, h in histograms.items()]
         try:
             stream = self._stream or self._open()
             _append(stream, Event(step=step, summary=Summary(value=parts)))
@@ -111,7 +142,8 @@ def _append(stream: IO[bytes], event: Event) -> None:
     RecordWriter(stream).write(event.SerializeToString())
 
 
-def _histogram(edges: np.ndarray, shares: np.ndarray) -> HistogramProto:
+def _proto(histogram: Histogram) -> HistogramProto:
+    edges, shares = histogram
     middle = 0.5 * (edges[1:] + edges[:-1])
     return HistogramProto(
         min=edges[0],

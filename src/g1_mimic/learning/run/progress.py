@@ -1,23 +1,42 @@
-"""How far a training run is: what the progress line and the topics show."""
+"""How far a training run is: what listeners are told, and the line that shows it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Histogram(NamedTuple):
+    """Shares that are binned already."""
+
+    edges: np.ndarray
+    """[n + 1]."""
+    shares: np.ndarray
+    """[n]."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; what the progress line shows."""
+    """How far a run is."""
 
     env_steps: int
     total_env_steps: int
     steps_per_s: float
-    remaining_s: float
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
+    """The newest value of each."""
+    histograms: Mapping[str, Histogram]
     faults: str = ""
     """What went wrong and was contained."""
+
+    @property
+    def remaining_s(self) -> float:
+        """Training time until the end at the present rate, s."""
+        left = max(self.total_env_steps - self.env_steps, 0)
+        return left / self.steps_per_s if self.steps_per_s > 0 else float("inf")
 
     def __str__(self) -> str:
         share = 100.0 * self.env_steps / self.total_env_steps
@@ -38,3 +57,9 @@ class Progress:
         if self.faults:
             parts.append(self.faults)
         return " | ".join(parts)
+
+
+def steps_told(lines: bytes) -> int:
+    """Return the environment steps of the newest progress line among ``lines``, or 0."""
+    found = re.findall(rb"^(\d+)/\d+ steps", lines, re.MULTILINE)
+    return int(found[-1]) if found else 0

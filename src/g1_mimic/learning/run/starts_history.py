@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.envs.starts import ClipBins, PhaseSampler
+from g1_mimic.envs.starts import ClipBins, StartSampler
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.trajectory import CONTROL_RATE
@@ -19,7 +19,7 @@ _ARRAYS = ("env_steps", "probabilities", "failure_rate")
 
 
 @dataclass
-class PhaseHistory:
+class StartsHistory:
     """One entry per evaluation."""
 
     clips: Sequence[ClipBins]
@@ -32,12 +32,12 @@ class PhaseHistory:
     """Failures per robot and second in each bin since the entry before [K, bins], 1/s; NaN where
     no robot was."""
 
-    def add(self, env_steps: int, phase: PhaseSampler) -> None:
+    def add(self, env_steps: int, starts: StartSampler) -> None:
         """Append the present distribution, and take the sampler's counts."""
-        visits, falls = phase.take_counts()
-        rate = np.full(phase.bins, np.nan)
+        visits, falls = starts.take_counts()
+        rate = np.full(starts.bins, np.nan)
         np.divide(falls * CONTROL_RATE, visits, out=rate, where=visits > 0)
-        rows = (float(env_steps), phase.probabilities(), rate)
+        rows = (float(env_steps), starts.probabilities(), rate)
         for name, row in zip(_ARRAYS, rows, strict=True):
             old, new = getattr(self, name), np.asarray(row)[None]
             setattr(self, name, np.concatenate([old, new]) if len(old) else new)
@@ -67,7 +67,7 @@ class PhaseHistory:
             )
 
     @classmethod
-    def read(cls, path: Path) -> PhaseHistory:
+    def read(cls, path: Path) -> StartsHistory:
         """Read a file that `write` wrote.
 
         Raises:
@@ -83,6 +83,6 @@ class PhaseHistory:
                 result = cls([ClipBins(str(n), int(c), float(w)) for n, c, w in columns])
                 result.load_state_dict({name: data[name] for name in _ARRAYS})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            detail = getattr(error, "strerror", None) or "damaged, or not a run's phase history"
+            detail = getattr(error, "strerror", None) or "damaged, or not a run's history of starts"
             raise G1MimicError(f"cannot read {path}: {detail}") from error
         return result
