@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run.folder import RunFolder
+from g1_mimic.learning.run.progress import steps_told
 from g1_mimic.settings import merge, read_mapping, validate
 
 SETTINGS_FILE = "settings.yaml"
@@ -50,6 +50,10 @@ class Comparison:
     def run_folder(self, arm: Arm, seed: int) -> Path:
         """Return the folder of one run."""
         return self.folder / arm.name / f"seed_{seed}"
+
+    def finished(self, arm: Arm, seed: int) -> bool:
+        """Return whether a run has left its result."""
+        return (self.run_folder(arm, seed) / RESULT_FILE).exists()
 
     def settings(self, arm: Arm) -> TrainConfig:
         """Return the settings of ``arm``.
@@ -87,9 +91,9 @@ class Comparison:
         """
         return {
             arm.name: {
-                seed: RunResult.read(folder)
+                seed: RunResult.read(self.run_folder(arm, seed))
                 for seed in self.seeds
-                if ((folder := self.run_folder(arm, seed)) / RESULT_FILE).exists()
+                if self.finished(arm, seed)
             }
             for arm in self.arms
         }
@@ -116,8 +120,7 @@ class _Job:
         """Return how many environment steps its newest progress line tells of."""
         with (self.folder / LOG_FILE).open("rb") as stream:
             stream.seek(max(0, stream.seek(0, 2) - 2000))
-            found = re.findall(rb"^(\d+)/\d+ steps", stream.read(), re.MULTILINE)
-        return int(found[-1]) if found else 0
+            return steps_told(stream.read())
 
     def last_line(self) -> str:
         """Return the last line of its log."""
@@ -155,7 +158,7 @@ class Runner:
             (arm, seed)
             for seed in comparison.seeds
             for arm in comparison.arms
-            if not (comparison.run_folder(arm, seed) / RESULT_FILE).exists()
+            if not comparison.finished(arm, seed)
         ]
         total = len(comparison.arms) * len(comparison.seeds)
         done, failures = total - len(todo), {}

@@ -17,6 +17,12 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 """Maps values of seeds [..., S] to one figure [...]."""
 
 
+def mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over seeds [..., S]."""
+    result: np.ndarray = values.mean(-1)
+    return result
+
+
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
     """Return the mean of the middle half of ``values`` [..., S].
 

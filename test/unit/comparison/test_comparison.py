@@ -15,22 +15,19 @@ import pytest
 
 from g1_mimic.cli.main import main
 from g1_mimic.comparison.arms import parse_arm, parse_arms
-from g1_mimic.comparison.report import find, to_markdown, write_report
+from g1_mimic.comparison.findings import find
+from g1_mimic.comparison.report import to_markdown, write_report
 from g1_mimic.comparison.results import CURVES, SIZES, RunResult
 from g1_mimic.comparison.statistics import (
     bootstrap_band,
     interquartile_mean,
+    mean,
     paired_ratio,
     reach,
     spread,
     wavering,
 )
 from g1_mimic.errors import G1MimicError
-
-
-def mean(values: np.ndarray) -> np.ndarray:
-    result: np.ndarray = values.mean(-1)
-    return result
 
 
 class TestStatistics:
