@@ -170,7 +170,7 @@ def _figures(
         survival=float(interquartile_mean(last_third(curves["eval/survival"]).mean(-1))),
         final_by_seed=values["final"].tolist(),
         steps_to_target=values["steps"].tolist(),
-        reached=[bool(r) for r in (curves["eval/score"] >= target).any(-1)],
+        reached=[bool((curve >= target).any()) for curve in curves["eval/score"]],
         cpu_s_to_target=values["cpu_s"].tolist(),
         spread=figures["spread"],
         wavering=figures["wavering"],

@@ -1,8 +1,8 @@
-"""Which of the learner's two actors is the better one now."""
+"""Which of the learner's actors is the better one now."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,21 +13,15 @@ from g1_mimic.learning.learner import Learner, finite_actions
 from g1_mimic.learning.networks import Actor
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The actor that did better in an evaluation."""
 
     name: str
     """Its key in `Learner.actors`."""
     actor: Actor
     evaluation: Evaluation
-    scores: dict[str, float]
-    """Of all actors, by name."""
-
-    def metrics(self) -> dict[str, float]:
-        """Return what is told of the evaluation."""
-        scores = {f"score_{name}": score for name, score in self.scores.items()}
-        return self.evaluation.as_dict() | scores
+    metrics: dict[str, float]
+    """Those of its evaluation, and the scores of all actors."""
 
 
 def choose_actor(learner: Learner, env: TrackingEnv) -> Choice:
@@ -36,16 +30,15 @@ def choose_actor(learner: Learner, env: TrackingEnv) -> Choice:
     Raises:
         NotFiniteError: if an action is not finite.
     """
-    actors = learner.actors
-    results = {name: _evaluate(actor, learner.device, env) for name, actor in actors.items()}
-    scores = {name: result.score for name, result in results.items()}
-    name = max(scores, key=lambda name: scores[name])
-    return Choice(name, actors[name], results[name], scores)
 
+    def of(actor: Actor) -> Evaluation:
+        @torch.no_grad()
+        def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
+            return finite_actions(actor(torch.from_numpy(obs).to(learner.device)))
 
-def _evaluate(actor: Actor, device: torch.device, env: TrackingEnv) -> Evaluation:
-    @torch.no_grad()
-    def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        return finite_actions(actor(torch.from_numpy(obs).to(device)))
+        return evaluate(env, act)
 
-    return evaluate(env, act)
+    results = {name: of(actor) for name, actor in learner.actors.items()}
+    best = max(results, key=lambda name: results[name].score)
+    scores = {f"score_{name}": result.score for name, result in results.items()}
+    return Choice(best, learner.actors[best], results[best], results[best].as_dict() | scores)

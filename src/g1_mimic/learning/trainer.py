@@ -23,7 +23,6 @@ from g1_mimic.learning.run.contained_faults import ContainedFaults
 from g1_mimic.learning.run.files import RunFiles
 from g1_mimic.learning.run.folder import RunFolder
 from g1_mimic.learning.run.log import RunLog
-from g1_mimic.learning.run.progress import Histogram
 from g1_mimic.learning.run.starts_history import StartsHistory
 from g1_mimic.learning.run_control import RunControl
 from g1_mimic.learning.warm_start import warm_start
@@ -195,7 +194,7 @@ class Trainer:
         """
         with self.log.clock.stopped():
             choice = choose_actor(self.learner, self.eval_env)
-            self.log.evaluated(self.env_steps, choice.metrics())
+            self.log.evaluated(self.env_steps, choice.metrics)
             self.starts_history.add(self.env_steps, self.env.starts)
             with self.faults.contained_write():
                 self.starts_history.write(self.folder.starts)
@@ -206,7 +205,7 @@ class Trainer:
         groups = {"replay": self.replay.metrics(), "starts": self.env.starts.metrics()}
         histograms = {}
         if self.replay.buffer.get_sample_count():
-            histograms[PRIORITY_HISTOGRAM] = Histogram(HISTOGRAM_EDGES, self.replay.histogram())
+            histograms[PRIORITY_HISTOGRAM] = HISTOGRAM_EDGES, self.replay.histogram()
         self.log.write(self.env_steps, self.config.total_env_steps, groups, histograms)
 
     def apply(self, config: TrainConfig) -> None:

@@ -100,8 +100,9 @@ class TrainerNode(Node):
             self._metric_publisher(name).publish(Float64(data=value))
         probabilities = self.trainer.env.starts.probabilities()
         self._starts.publish(Float32MultiArray(data=array("f", probabilities)))
-        if (histogram := progress.histograms.get(PRIORITY_HISTOGRAM)) is not None:
-            self._priorities.publish(Float32MultiArray(data=array("f", histogram.shares)))
+        if PRIORITY_HISTOGRAM in progress.histograms:
+            _, shares = progress.histograms[PRIORITY_HISTOGRAM]
+            self._priorities.publish(Float32MultiArray(data=array("f", shares)))
 
     def _status(self) -> tuple[int, str, dict[str, object]]:
         if self._failure:

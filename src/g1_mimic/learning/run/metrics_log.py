@@ -67,10 +67,7 @@ class EpisodeMeans:
         if not self._ended:
             return {}
         returns, lengths = np.array(self._ended).T
-        return {
-            "return": float(returns.mean()),
-            "episode_s": float(lengths.mean() / CONTROL_RATE),
-        }
+        return {"return": returns.mean(), "episode_s": lengths.mean() / CONTROL_RATE}
 
 
 class EventFiles:
@@ -106,7 +103,7 @@ class EventFiles:
             WriteError: if the disk does not take it.
         """
         parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        parts += [Summary.Value(tag=name, histo=_proto(h)) for name, h in histograms.items()]
+        parts += [Summary.Value(tag=name, histo=_histogram(*h)) for name, h in histograms.items()]
         try:
             stream = self._stream or self._open()
             _append(stream, Event(step=step, summary=Summary(value=parts)))
@@ -142,8 +139,7 @@ def _append(stream: IO[bytes], event: Event) -> None:
     RecordWriter(stream).write(event.SerializeToString())
 
 
-def _proto(histogram: Histogram) -> HistogramProto:
-    edges, shares = histogram
+def _histogram(edges: np.ndarray, shares: np.ndarray) -> HistogramProto:
     middle = 0.5 * (edges[1:] + edges[:-1])
     return HistogramProto(
         min=edges[0],

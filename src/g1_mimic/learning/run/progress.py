@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-
-class Histogram(NamedTuple):
-    """Shares that are binned already."""
-
-    edges: np.ndarray
-    """[n + 1]."""
-    shares: np.ndarray
-    """[n]."""
+Histogram = tuple[np.ndarray, np.ndarray]
+"""Edges [n + 1] and shares [n]: binned already."""
 
 
 @dataclass(frozen=True)
