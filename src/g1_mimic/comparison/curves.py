@@ -47,7 +47,7 @@ def read_curves(path: str | Path) -> RunCurves:
         G1MimicError: if it is no run folder or nothing has been logged yet.
     """
     folder = RunFolder(path)
-    folder.require()
+    folder.read_config()  # which says so if there is no run
     events = EventAccumulator(str(folder.events), {"scalars": 0, "histograms": 1})
     if folder.events.is_dir():
         events.Reload()

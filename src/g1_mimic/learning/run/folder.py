@@ -111,22 +111,14 @@ class RunFolder:
         text = yaml.safe_dump({"config": config, "origin": origin}, sort_keys=False)
         atomic_write_text(self.config, text)
 
-    def require(self) -> None:
-        """Do nothing if a run is in it.
-
-        Raises:
-            G1MimicError: if not.
-        """
-        if not self.config.is_file():
-            raise G1MimicError(f"{self.path} is not a run folder: it has no {CONFIG_FILE}")
-
     def read_config(self) -> dict[str, Any]:
         """Return the run's settings as `create` wrote them.
 
         Raises:
             G1MimicError: if this is no run folder, or the file is damaged.
         """
-        self.require()
+        if not self.config.is_file():
+            raise G1MimicError(f"{self.path} is not a run folder: it has no {CONFIG_FILE}")
         config = read_mapping(self.config).get("config")
         if not isinstance(config, dict):
             raise G1MimicError(f"{self.config} has no 'config' section: not a run's configuration")
