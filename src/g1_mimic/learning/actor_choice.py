@@ -19,7 +19,7 @@ class Choice(NamedTuple):
     name: str
     """Its key in `Learner.actors`."""
     actor: Actor
-    evaluation: Evaluation
+    score: float
     metrics: dict[str, float]
     """Those of its evaluation, and the scores of all actors."""
 
@@ -40,5 +40,6 @@ def choose_actor(learner: Learner, env: TrackingEnv) -> Choice:
 
     results = {name: of(actor) for name, actor in learner.actors.items()}
     best = max(results, key=lambda name: results[name].score)
-    scores = {f"score_{name}": result.score for name, result in results.items()}
-    return Choice(best, learner.actors[best], results[best], results[best].as_dict() | scores)
+    metrics = results[best].as_dict()
+    metrics |= {f"score_{name}": result.score for name, result in results.items()}
+    return Choice(best, learner.actors[best], results[best].score, metrics)

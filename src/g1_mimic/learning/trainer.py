@@ -10,7 +10,6 @@ import torch
 
 from g1_mimic.envs.tracking_env import StepResult
 from g1_mimic.errors import G1MimicError, WriteError
-from g1_mimic.evaluation.episodes import Evaluation
 from g1_mimic.learning.actor_choice import choose_actor
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.experiment import choose_device, resolve
@@ -186,7 +185,7 @@ class Trainer:
 
     # -- between steps --------------------------------------------------------------------------
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> None:
         """Evaluate the learning and the averaged actor, and export the better of the two.
 
         Raises:
@@ -199,7 +198,6 @@ class Trainer:
             with self.faults.contained_write():
                 self.starts_history.write(self.folder.starts)
                 self.files.take(choice, self._learned())
-        return choice.evaluation
 
     def _log(self) -> None:
         groups = {"replay": self.replay.metrics(), "starts": self.env.starts.metrics()}

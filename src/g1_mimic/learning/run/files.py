@@ -67,10 +67,9 @@ class RunFiles:
             WriteError: if a file cannot be written.
         """
         self.export(choice.actor, learned.env_steps)
-        score = choice.evaluation.score
-        if score > self.best_score:
+        if choice.score > self.best_score:
             path, steps = self.folder.policy, learned.env_steps
             export_actor(path, choice.actor, self._experiment, self.folder, steps)
-            about = {"score": score, "chosen": choice.name}
+            about = {"score": choice.score, "chosen": choice.name}
             save_checkpoint(self.folder.best, learned.state_dict() | about)
-            self.best_score = score
+            self.best_score = choice.score
