@@ -20,7 +20,7 @@ import time
 import yaml
 
 from g1_mimic.simulation.closed_loop import ClosedLoop
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 
 try:
     import rclpy

@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    OpaqueFunction,
-    RegisterEventHandler,
-    TimerAction,
-)
+from launch.actions import EmitEvent, OpaqueFunction, RegisterEventHandler, TimerAction
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
@@ -23,56 +17,57 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from g1_mimic.deployment.settings import PolicyChoice
+from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
 from g1_mimic.nodes.launching import (
     RECORDER_TAPS,
-    Arguments,
+    Argument,
     declare,
+    from_settings,
     given_arguments,
     monitor,
+    package_node,
     parameter_file,
     require_success,
 )
 from g1_mimic.policy.locate import default_policy
+from g1_mimic.simulation.settings import SimSettings
 from launch import LaunchContext, LaunchDescription
 
-ARGUMENTS: Arguments = {
-    "policy": (str, "Policy file (ONNX), or the name of one that ships with the package; "
-               "empty: the newest under ./runs, else the one that ships"),
-    "motion": (str, "What to track: clips that the policy carries, or other motions (names, files, "
-               "folders), comma-separated; the first to begin with; empty: all that it carries"),
-    "action_scale": (str, "Only for a policy that lacks it (holosoma's): rad per unit action, for "
-                     "all joints, or effort for 0.25·effort/stiffness"),
-    "robot": (str, "Robot profile (name or file); empty: the one the policy was trained with"),
-    "realtime_factor": (float, "Simulated per wall second; 0: lock-step, as fast as possible and "
-                        "reproducible; empty: as in params_file (1.0)"),
-    "duration": (float, "Seconds of tracking until everything ends; 0: for ever; "
-                 "empty: as in params_file (0)"),
-    "seed": (int, "Seed of start and sensor noise; empty: as in params_file (0)"),
-    "viewer": (bool, "Show MuJoCo's viewer; empty: as in params_file (false)"),
-    "faults": (str, "YAML file of what is to break on purpose and when (README, Faults); "
-               "empty: nothing"),
-    "report": (str, "Where to write the JSON report at the end; empty: none"),
-    "view": (bool, "Start the node monitor (tree of diagnostics, robot_description, markers, tf); "
-             "empty: true, but false with realtime_factor:=0"),
-    "composed": (bool, "Both nodes in one process, without messages between them: several times as "
-                 "fast, with the same results; needs realtime_factor:=0; empty: false"),
-    "record": (str, "true: record all topics to recordings/DATE-TIME.mcap; or the MCAP file to "
-               "write; empty or false: none"),
+DEFAULT_PARAMETERS = "deploy_sim"
+ARGUMENTS = {
+    **from_settings(
+        PolicyNodeSettings,
+        "policy",
+        DEFAULT_PARAMETERS,
+        ["policy", "motion", "action_scale", "robot", "realtime_factor", "duration", "seed",
+         "faults", "report"],
+        policy="the newest under ./runs, else the one that ships",
+    ),
+    **from_settings(SimSettings, "mujoco_sim", DEFAULT_PARAMETERS, ["viewer"]),
+    "view": Argument(
+        bool,
+        "Start the node monitor (tree of diagnostics, robot_description, markers, tf); empty: "
+        "true, but false with realtime_factor:=0",
+    ),
+    "composed": Argument(
+        bool,
+        "Both nodes in one process, without messages between them: several times as fast, with "
+        "the same results; needs realtime_factor:=0; empty: false",
+    ),
+    "record": Argument(
+        str,
+        "true: record all topics to recordings/DATE-TIME.mcap; or the MCAP file to write; empty or "
+        "false: none",
+    ),
 }  # fmt: skip
-RECEIVERS = {
-    "mujoco_sim": ("policy", "action_scale", "robot", "realtime_factor", "duration", "seed",
-                   "viewer", "faults"),
-    "policy": ("policy", "action_scale", "motion", "robot", "realtime_factor", "duration", "seed",
-               "report", "faults"),
-    "recorder": ("policy", "action_scale", "robot"),
-}  # fmt: skip
-"""Which arguments each node takes."""
+TAKES = {"mujoco_sim": SimSettings, "policy": PolicyNodeSettings, "recorder": PolicyChoice}
+"""The settings that tell which arguments each node takes."""
 ROBOT_NODES = ("mujoco_sim", "policy")
 """The nodes that a launch cannot be without."""
 CLOCKS = {"mujoco_sim": False, "policy": True}
 """Who takes the time from the topic clock: not the simulation, which publishes it. Whatever the
 parameter file says: stamps of one clock and an age by another mean a fault."""
-DEFAULT_PARAMETERS = "deploy_sim"
 PARTING_TIME = 3.0
 """Time that a node has to end by itself once the other one has, s."""
 
@@ -89,7 +84,7 @@ def nodes(context: LaunchContext) -> list[Any]:
     composed = bool(given.get("composed"))
     own: dict[str, dict[str, Any]] = {}
     for name in ROBOT_NODES:
-        own[name] = {key: given[key] for key in RECEIVERS[name] if key in given}
+        own[name] = taken(name, given)
         # Nobody misses the first states, or the answers to them.
         partners = [] if composed else [other for other in ROBOT_NODES if other != name]
         own[name]["wait_for"] = ",".join([*partners, *listening])
@@ -97,11 +92,7 @@ def nodes(context: LaunchContext) -> list[Any]:
     if composed:
         processes = [composition(context, path, own)]
     else:
-        processes = [
-            # Name and namespace are given so that these come after what the file says.
-            robot_process(name, [path, own[name]], name=name, namespace="")
-            for name in ROBOT_NODES
-        ]
+        processes = [package_node(name, [path, own[name]]) for name in ROBOT_NODES]
     ended = when_ended(len(processes))
     for process in processes:
         handler = OnProcessExit(target_action=process, on_exit=ended)
@@ -109,16 +100,9 @@ def nodes(context: LaunchContext) -> list[Any]:
     return actions
 
 
-def robot_process(executable: str, parameters: list[Any], **names: str) -> Node:
-    """Return a process that the launch cannot be without."""
-    return Node(
-        package="g1_mimic",
-        executable=executable,
-        output="both",
-        emulate_tty=True,
-        parameters=parameters,
-        **names,
-    )
+def taken(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments that a node takes."""
+    return {key: value for key, value in given.items() if key in TAKES[name].model_fields}
 
 
 def composition(context: LaunchContext, path: str, own: dict[str, dict[str, Any]]) -> Node:
@@ -135,7 +119,7 @@ def composition(context: LaunchContext, path: str, own: dict[str, dict[str, Any]
     ) as file:
         yaml.safe_dump(sections, file)
     atexit.register(Path(file.name).unlink, missing_ok=True)
-    return robot_process("composed", [path, file.name])
+    return package_node("composed", [path, file.name], named=False)
 
 
 def recorder(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
@@ -144,18 +128,8 @@ def recorder(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
     if record.lower() in ("", "false"):
         return []
     file = "" if record.lower() == "true" else record
-    parameters = {key: given[key] for key in RECEIVERS["recorder"] if key in given}
-    return [
-        Node(
-            package="g1_mimic",
-            executable="recorder",
-            name="recorder",
-            namespace="",
-            output="both",
-            emulate_tty=True,
-            parameters=[{**parameters, "file": ParameterValue(file, value_type=str)}],
-        )
-    ]
+    parameters = {**taken("recorder", given), "file": ParameterValue(file, value_type=str)}
+    return [package_node("recorder", [parameters])]
 
 
 def viewers(context: LaunchContext, given: dict[str, Any]) -> list[Any]:
@@ -192,14 +166,5 @@ def when_ended(count: int) -> Callable[[ProcessExited, LaunchContext], list[Any]
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes."""
     return LaunchDescription(
-        [
-            *declare(ARGUMENTS),
-            DeclareLaunchArgument(
-                "params_file",
-                default_value="",
-                description="Parameters of both nodes (YAML); replaces the shipped "
-                "config/deploy_sim.yaml",
-            ),
-            OpaqueFunction(function=nodes),
-        ]
+        [*declare(ARGUMENTS, DEFAULT_PARAMETERS), OpaqueFunction(function=nodes)]
     )

@@ -29,7 +29,7 @@ from g1_mimic.files import atomic_write_text
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.render import contact_sheet, render_smooth, write_png
 from g1_mimic.simulation.closed_loop import ClosedLoop
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "models" / "policies"

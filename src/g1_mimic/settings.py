@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from g1_mimic.errors import G1MimicError
@@ -134,15 +136,17 @@ def validate(model: type[SettingsT], data: dict[str, Any], source: str | Path) -
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            known = _known_keys(model, first["loc"][:-1])
+            known = getattr(_type_at(model, first["loc"][:-1]), "model_fields", ())
             message = f"unknown key{did_you_mean(str(first['loc'][-1]), known)}"
+        elif first["type"] == "literal_error":
+            message += did_you_mean(str(first["input"]), get_args(_type_at(model, first["loc"])))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         where = f"{source}: {place}" if place else f"{source}"
         raise G1MimicError(f"{where}: {message}{more}") from None
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed at ``location`` inside ``model``."""
+def _type_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
+    """Return the type of what is at ``location`` inside ``model``; None if nothing is known."""
     current: Any = model
     for part in location:
         if get_origin(current) is dict:  # the part is a key; what it may hold is the value's type
@@ -150,12 +154,115 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
             continue
         field = getattr(current, "model_fields", {}).get(part)
         if field is None:
-            return []
+            return None
         # Of an optional section, the section: the first of "Section | None".
         arguments = get_args(field.annotation)
-        optional = type(None) in arguments
-        current = arguments[0] if optional else field.annotation
-    return list(getattr(current, "model_fields", {}))
+        current = arguments[0] if NoneType in arguments else field.annotation
+    return current
+
+
+class SettingRow(NamedTuple):
+    """One setting, as people read of it."""
+
+    key: str
+    """Dotted."""
+    values: str
+    """What it may be."""
+    default: str
+    """As YAML; empty if one must be given."""
+    live: bool
+    """Whether it may be changed while a node runs."""
+    description: str
+
+
+def settings_rows(
+    model: type[BaseModel], prefix: str = "", defaults: BaseModel | None = None
+) -> Iterator[SettingRow]:
+    """Yield a row for each setting, those of sections included, in the order of the class.
+
+    Args:
+        model: the settings class.
+        prefix: what the keys begin with.
+        defaults: settings whose values are the defaults, instead of the class's own.
+    """
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if defaults is not None:
+            default = getattr(defaults, name)
+        if (section := _section(field)) is not None:
+            given = default if isinstance(default, BaseModel) else None
+            yield from settings_rows(section, f"{prefix}{name}.", given)
+        else:
+            shown = "" if field.is_required() and defaults is None else yaml_text(default)
+            text = " ".join((field.description or "").split())
+            values = _values(field.annotation, field.metadata)
+            yield SettingRow(f"{prefix}{name}", values, shown, is_live(field), text)
+
+
+def setting_fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield dotted name and field of each setting, those of sections included."""
+    for name, field in model.model_fields.items():
+        if (section := _section(field)) is not None:
+            yield from setting_fields(section, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def is_live(field: FieldInfo) -> bool:
+    """Whether a setting may be changed while a node runs."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("live"))
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """Return what a setting may be, if that is one of a few names."""
+    return _choices(field.annotation, field.metadata)
+
+
+def _choices(kind: Any, metadata: Iterable[Any]) -> tuple[str, ...]:
+    if get_origin(kind) is Literal:
+        return tuple(map(str, get_args(kind)))
+    return next((tuple(mark.table) for mark in metadata if isinstance(mark, OneOf)), ())
+
+
+def bounds(metadata: Iterable[Any]) -> dict[str, float]:
+    """Return the limits of a number by their names in pydantic: ge, gt, le, lt."""
+    return {
+        name: getattr(bound, name)
+        for bound in metadata
+        for name in ("ge", "gt", "le", "lt")
+        if getattr(bound, name, None) is not None
+    }
+
+
+def yaml_text(value: Any) -> str:
+    """Return a value as one writes it in YAML."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1_000_000)
+    return text.removesuffix("...\n").strip()
+
+
+_TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def _values(kind: Any, metadata: Collection[Any] = ()) -> str:
+    """Return what a setting may be: its choices, or its type and range."""
+    if names := _choices(kind, metadata):
+        return ", ".join(names)
+    arguments = [argument for argument in get_args(kind) if argument is not NoneType]
+    if NoneType in get_args(kind):
+        return f"{_values(arguments[0], metadata)}, or null"
+    if get_origin(kind) in (list, tuple):
+        count = "" if get_origin(kind) is list or Ellipsis in arguments else f"{len(arguments)} "
+        return f"list of {count}{'texts' if arguments[0] is str else 'numbers'}"
+    limits = (f"{_SIGNS[name]} {limit:g}" for name, limit in bounds(metadata).items())
+    return ", ".join([_TYPES.get(kind, "mapping"), *limits])
 
 
 def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[str, Any]:
@@ -237,9 +344,15 @@ def parse_assignments(assignments: list[str], source: str = "") -> dict[str, Any
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise G1MimicError(f"{source}{item}: the value is not valid YAML") from None
-        *path, name = key.split(".")
-        place = result
-        for part in path:
-            place = place.setdefault(part, {})
-        place[name] = value
+        merge(result, nest({key: value}))
     return result
+
+
+def nest(flat: dict[str, Any]) -> dict[str, Any]:
+    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        merge(nested, value)
+    return nested

@@ -13,7 +13,7 @@ from deploy_processes import composed, running
 
 from g1_mimic.deployment.controller import ControllerSettings
 from g1_mimic.simulation.closed_loop import ClosedLoop
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 
 SECONDS = 2.0
 

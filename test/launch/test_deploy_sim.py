@@ -217,3 +217,4 @@ def test_the_arguments_are_documented(tmp_path: Path, environment: dict[str, str
     for name in (*names, "viewer"):
         assert f"'{name}':" in done.stdout
     assert "lock-step" in done.stdout and "no description given" not in done.stdout.lower()
+    assert "as in params_file (shipped: 1.0)" in done.stdout

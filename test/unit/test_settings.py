@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
+from g1_mimic.envs.task import TaskConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig, load_train_config
-from g1_mimic.settings import merge, read_mapping, ros_parameters, validate
+from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
+from g1_mimic.settings import (
+    LIVE,
+    OneOf,
+    Settings,
+    merge,
+    nest,
+    read_mapping,
+    ros_parameters,
+    settings_rows,
+    validate,
+)
+from g1_mimic.simulation.settings import SimSettings
 
 
 def test_the_packages_file_is_valid_and_equals_the_defaults() -> None:
@@ -52,6 +66,7 @@ def test_misspelled_key_names_its_place_and_the_right_one() -> None:
         ({"sampling": "best"}, "sampling: 'best' is none of uniform, per, lap, per_critic, rec"),
         ({"sampling": "per-critic"}, "did you mean 'per_critic'?"),
         ({"phase": {"strategy": "failure"}}, "did you mean 'failure_bins'?"),
+        ({"env": {"randomisation": {"preset": "mjlib"}}}, "did you mean 'mjlab'?"),
         ({"env": {"physics_dt": 0.003}}, "env.physics_dt: must divide the control period"),
         ({"env": {"policy_observation": ["command", "smell"]}}, "unknown observation term 'smell'"),
         ({"replay": {"capacity": 64}}, "replay.capacity holds fewer than"),
@@ -124,3 +139,47 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, text: str, words:
         read_mapping(path)
     assert words in str(error.value) and str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+TABLE = {"hare": 1, "tortoise": 2}
+
+
+class Legs(Settings):
+    count: int = Field(4, ge=1, le=8, json_schema_extra=LIVE)
+    """How many,
+    at least one."""
+    length: tuple[float, float] = (0.25, 0.5)
+
+
+class Animal(Settings):
+    name: str
+    """What it is called."""
+    kind: Annotated[str, OneOf(TABLE)] = "hare"
+    food: Literal["grass", "carrots"] | None = None
+    legs: Legs = Legs(count=2)
+
+
+def test_rows_tell_what_each_setting_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, values, default (that of the section that holds it), whether it is live, description."""
+    monkeypatch.setitem(TABLE, "snail", 3)
+    assert list(settings_rows(Animal, "zoo.")) == [
+        ("zoo.name", "text", "", False, "What it is called."),
+        ("zoo.kind", "hare, tortoise, snail", "hare", False, ""),
+        ("zoo.food", "grass, carrots, or null", "null", False, ""),
+        ("zoo.legs.count", "whole number, ≥ 1, ≤ 8", "2", True, "How many, at least one."),
+        ("zoo.legs.length", "list of 2 numbers", "[0.25, 0.5]", False, ""),
+    ]
+    assert validate(Animal, {"name": "Eve", "kind": "snail"}, "x.yaml").kind == "snail"
+    with pytest.raises(G1MimicError, match=r"kind: 'har' is none of hare, .*; did you mean 'hare'"):
+        validate(Animal, {"name": "Eve", "kind": "har"}, "x.yaml")
+
+
+@pytest.mark.parametrize("model", [TrainConfig, SimSettings, PolicyNodeSettings, TaskConfig])
+def test_every_setting_says_what_it_is(model: type[Settings]) -> None:
+    """Whoever reads --help, --show-args, rqt or the table of settings finds words for each."""
+    assert [row.key for row in settings_rows(model) if len(row.description) < 10] == []
+
+
+def test_dotted_keys_nest() -> None:
+    """Keys that share a beginning share its section."""
+    assert nest({"a.b": 1, "c": 2, "a.d.e": [3]}) == {"a": {"b": 1, "d": {"e": [3]}}, "c": 2}

@@ -6,37 +6,42 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from g1_mimic.cli.options import add_settings_option
+from g1_mimic.cli.options import Command, add_output, given
 from g1_mimic.errors import G1MimicError
 
 
 def add_parser(commands: Any) -> None:
-    """Register the command."""
-    from g1_mimic.comparison.arms import strategies
-
-    parser = commands.add_parser(
+    """Add the command to what ``ArgumentParser.add_subparsers`` returned."""
+    commands.add_parser(
         "compare",
         help="train several arms with common seeds and report which is better, and how surely",
         description="Train every arm with every seed, some runs at a time, and write report.md, "
         "report.json and curves.png: training speed, stability and final performance of each arm "
         "as ratios to the first one, with 95 % bootstrap intervals. Interrupted, the same command "
         "goes on; with more seeds or arms it adds them.",
+        fill=_options,
     )
+
+
+def _options(parser: Command) -> None:
+    from g1_mimic.comparison.arms import strategies
+    from g1_mimic.learning.config import TrainConfig
+
     parser.add_argument(
         "--arms",
         nargs="+",
         default=["uniform", "per"],
         metavar="ARM",
         help=f"{strategies()}, both (per+failure_bins), or NAME:key=value,…; the first is what the "
-        "others are compared with",
+        "others are compared with (uniform per)",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="runs and report")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds per arm (default: 5)")
-    parser.add_argument("--first-seed", type=int, default=0)
+    add_output(parser, "runs and report", metavar="FOLDER")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds per arm (%(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the least seed (%(default)s)")
     parser.add_argument("--steps", type=int, help="environment steps of each run")
-    parser.add_argument("--motion", help="clip: a name (stand, walk) or a file")
+    parser.add_settings(TrainConfig, "motion")
     parser.add_argument("--config", metavar="YAML", help="settings of all runs")
-    add_settings_option(parser, "a setting of all runs, e.g. --set updates_per_step=2")
+    parser.add_set(TrainConfig, "a setting of all runs, e.g. --set updates_per_step=2")
     parser.add_argument("--jobs", type=int, help="runs at a time (default: one per core)")
     parser.add_argument("--target", type=float, help="score that training speed is measured to")
     parser.add_argument("--report-only", action="store_true", help="train nothing more")
@@ -63,8 +68,9 @@ def compare(args: argparse.Namespace) -> int:
     # One process per core: threads of their own would only get into each other's way. Nobody
     # reads checkpoints but a run that was interrupted.
     overrides: dict[str, Any] = {"env": {"threads": 1}, "checkpoint": {"interval_s": 120.0}}
-    given = {"motion": args.motion, "total_env_steps": args.steps}
-    overrides |= {name: value for name, value in given.items() if value is not None}
+    overrides |= given(args, "motion")
+    if args.steps is not None:
+        overrides["total_env_steps"] = args.steps
     merge(overrides, parse_assignments(args.settings, "--set "))
     base = with_whole_paths(load_train_config(args.config, overrides))
     seeds = list(range(args.first_seed, args.first_seed + args.seeds))

@@ -8,20 +8,33 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from g1_mimic.cli.options import Command, given
 from g1_mimic.errors import G1MimicError
 
 if TYPE_CHECKING:
     from g1_mimic.evaluation.suite import Assessment
 
+_OPTIONS = ("episodes", "seconds", "seed", "robot")
+_ENVIRONMENT = ("reset.noise", "feet", "self_collision")
+
+
 def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
+    """Add the command to what ``ArgumentParser.add_subparsers`` returned."""
+    commands.add_parser(
         "evaluate",
         help="run many episodes of a policy and tell how well it tracks, also where it was not "
         "trained",
         description="Episodes start from frames spread evenly over the clip; a looped clip runs "
         "for --seconds, others to their end. Without --suite on the robot of training alone.",
+        fill=_options,
     )
+
+
+def _options(parser: Command) -> None:
+    from g1_mimic.deployment.settings import PolicyChoice
+    from g1_mimic.envs.config import EnvConfig
+    from g1_mimic.evaluation.options import Options
+
     parser.add_argument(
         "policies", nargs="+", metavar="POLICY", help="an ONNX file, or a run folder (its best)"
     )
@@ -33,20 +46,9 @@ def add_parser(commands: Any) -> None:
         "fail), delay (to 40 ms), second_robot (armature, joint friction, other contacts and "
         "physics step), or full: all of them",
     )
-    parser.add_argument("--robot", help="robot profile (default: the policy's)")
-    parser.add_argument(
-        "--action-scale",
-        default="",
-        metavar="RAD|effort",
-        help="of a policy of others whose file lacks it (holosoma): rad per unit action, or "
-        "effort for 0.25·effort/stiffness",
-    )
-    parser.add_argument("--episodes", type=int, default=64, help="per condition (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="longest episode (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noise", type=float, default=0.25, help="scale of the start noise")
-    parser.add_argument("--feet", choices=["spheres", "capsules"], default="spheres")
-    parser.add_argument("--self-collision", action="store_true")
+    parser.add_settings(PolicyChoice, "action_scale")
+    parser.add_settings(Options, *_OPTIONS)
+    parser.add_settings(EnvConfig, *_ENVIRONMENT)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of its own, too")
     parser.add_argument("--film", action="store_true", help="show films on the page, not pictures")
@@ -55,27 +57,25 @@ def add_parser(commands: Any) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Run the command."""
-    from g1_mimic.envs.config import ResetConfig
+    from g1_mimic.envs.config import EnvConfig
     from g1_mimic.evaluation.conditions import conditions
-    from g1_mimic.evaluation.suite import Options, assess
+    from g1_mimic.evaluation.options import Options
+    from g1_mimic.evaluation.suite import assess
     from g1_mimic.policy.locate import find_policy
     from g1_mimic.policy.runtime import OnnxPolicy
+    from g1_mimic.settings import validate
 
-    if args.episodes < 1 or args.seconds <= 0 or args.noise < 0:
-        raise G1MimicError("--episodes and --seconds must be positive, --noise not negative")
+    environment = given(args, *_ENVIRONMENT)
+    validate(EnvConfig, environment, "arguments")
+    wishes = given(args, *_OPTIONS) | {"config": environment}
+    options = validate(Options, wishes, "arguments")
     if args.html is not None and args.html.suffix.lower() != ".html":
         raise G1MimicError(f"--html {args.html}: the name must end in .html")
     if args.film and args.html is None:
         raise G1MimicError("--film is for the page: give --html FILE too")
     wanted = conditions(part for part in args.suite.split(",") if part)
-    shared = {
-        "feet": args.feet,
-        "self_collision": args.self_collision,
-        "reset": ResetConfig(noise=args.noise),
-    }
-    options = Options(args.robot, args.episodes, args.seconds, args.seed, shared)
     paths = [find_policy(name) for name in args.policies]
-    policies = [OnnxPolicy.load(path, args.action_scale) for path in paths]
+    policies = [OnnxPolicy.load(path, args.action_scale or "") for path in paths]
     quick = len(wanted) == 1
 
     def tell(line: str) -> None:

@@ -11,6 +11,7 @@ import sys
 
 import g1_mimic
 from g1_mimic.cli import compare, evaluate, motion, policies, report, runs, simulate
+from g1_mimic.cli.options import Command
 from g1_mimic.errors import G1MimicError
 
 
@@ -36,16 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
         description="Teach a Unitree G1 to imitate motion clips in MuJoCo.",
     )
     parser.add_argument("--version", action="version", version=g1_mimic.__version__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    runs.add_train(commands)
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", parser_class=Command
+    )
+    runs.add_parsers(commands)
     evaluate.add_parser(commands)
-    runs.add_plot(commands)
-    runs.add_export(commands)
     compare.add_parser(commands)
-    clips = commands.add_parser("motion", help="inspect, show, convert and make motion clips")
-    motion.add_parser(clips.add_subparsers(title="commands", required=True, metavar="COMMAND"))
-    policies.add_render(commands)
+    motion.add_parser(commands)
+    policies.add_parsers(commands)
     simulate.add_parser(commands)
     report.add_parser(commands)
-    policies.add_info(commands)
     return parser

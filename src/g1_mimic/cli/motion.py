@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g1_mimic.cli.motion_fix import add_fix
-from g1_mimic.cli.motion_make import add_make, tell
-from g1_mimic.cli.motion_source import add_source, told
+from g1_mimic.cli.motion_make import add_make
+from g1_mimic.cli.motion_source import add_robot, add_source, add_target, tell, told
+from g1_mimic.cli.options import Command
 from g1_mimic.errors import G1MimicError
 
 if TYPE_CHECKING:
@@ -18,43 +19,43 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add the commands ``info``, ``fix``, ``convert``, ``make`` and ``show``.
-
-    Args:
-        commands: what ``ArgumentParser.add_subparsers`` returned. The chosen command is left in
-            the namespace as ``run``, a function from the namespace to the exit status, which
-            raises ``G1MimicError`` for what the user can mend.
-    """
-    _add_info(commands)
-    add_fix(commands)
-    _add_convert(commands)
-    add_make(commands)
-    _add_show(commands)
-
-
-def _add_info(commands: Any) -> None:
-    parser = commands.add_parser(
+    """Add the commands to what ``ArgumentParser.add_subparsers`` returned."""
+    parser = commands.add_parser("motion", help="inspect, show, convert and make motion clips")
+    clips = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    clips.add_parser(
         "info",
         help="check a clip against the robot and print what it is",
         description="Check a clip against the robot's limits and print what it is. "
         "Ends with status 1 if the clip has errors.",
+        fill=_info_options,
     )
-    add_source(parser, fps=0.0)
-    parser.add_argument("--robot", default="g1_29dof", help="robot profile (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.set_defaults(run=_info)
-
-
-def _add_convert(commands: Any) -> None:
-    parser = commands.add_parser(
+    add_fix(clips)
+    clips.add_parser(
         "convert",
         help="convert a clip to .npz (exchange), .csv or .json (readable)",
         description="Read a clip, resample it, recompute all velocities, and write it as .npz "
         "(BeyondMimic's layout with names), .csv (36 columns, names in comments) or .json.",
+        fill=_convert_options,
     )
+    add_make(clips)
+    clips.add_parser(
+        "show",
+        help="render a clip as a picture (.png) or film (.mp4, .gif)",
+        description="Render a clip: a .png with poses side by side, or a film.",
+        fill=_show_options,
+    )
+
+
+def _info_options(parser: Command) -> None:
+    add_source(parser, fps=0.0)
+    add_robot(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_info)
+
+
+def _convert_options(parser: Command) -> None:
     add_source(parser)
-    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz, .csv, .json")
-    parser.add_argument("--name", help="name of the clip (default: the file's)")
+    add_target(parser)
     parser.add_argument(
         "--frames",
         metavar="FIRST:LAST",
@@ -75,12 +76,7 @@ def _add_convert(commands: Any) -> None:
     parser.set_defaults(run=_convert)
 
 
-def _add_show(commands: Any) -> None:
-    parser = commands.add_parser(
-        "show",
-        help="render a clip as a picture (.png) or film (.mp4, .gif)",
-        description="Render a clip: a .png with poses side by side, or a film.",
-    )
+def _show_options(parser: Command) -> None:
     add_source(parser)
     parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .png, .mp4, .gif")
     parser.add_argument("--poses", type=int, default=18, help="poses in a .png (%(default)s)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from g1_mimic.cli.motion_source import add_source, told
+from g1_mimic.cli.motion_source import add_robot, add_source, add_target, tell, told
+from g1_mimic.cli.options import Command
 from g1_mimic.errors import G1MimicError
 
 if TYPE_CHECKING:
@@ -20,18 +20,21 @@ _AUTO_CUTOFF = 8.0
 
 
 def add_fix(commands: Any) -> None:
-    """Add the command ``fix``; see ``commands.add_parser``."""
-    parser = commands.add_parser(
+    """Add the command to what ``ArgumentParser.add_subparsers`` returned."""
+    commands.add_parser(
         "fix",
         help="repair a clip: floor, limits, glitches, noise, ends, left and right",
         description="Repair a clip with the options given, in the order in which they are listed "
         "here, and write it. Every change is printed with figures; without options nothing is "
         "changed. 'motion info' names the options that help.",
+        fill=_options,
     )
+
+
+def _options(parser: Command) -> None:
     add_source(parser, fps=0.0)
-    parser.add_argument("output", type=Path, metavar="OUT", help="file to write: .npz, .csv, .json")
-    parser.add_argument("--name", help="name of the clip (default: that of the file)")
-    parser.add_argument("--robot", default="g1_29dof", help="robot profile (%(default)s)")
+    add_target(parser)
+    add_robot(parser)
     repairs = parser.add_argument_group("repairs")
     repairs.add_argument("--auto", action="store_true", help="do what 'motion info' hints at")
     repairs.add_argument("--trim", metavar="A:B", help="keep A to B seconds; either may be empty")
@@ -60,7 +63,6 @@ def add_fix(commands: Any) -> None:
 def _fix(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from g1_mimic.cli.motion_make import tell
     from g1_mimic.motion.files import inspect_motion, require_writable, save_motion
     from g1_mimic.motion.kinematics import complete_trajectory
     from g1_mimic.motion.trajectory import Trajectory, resample

@@ -7,9 +7,12 @@ the command line answers at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from g1_mimic.cli.motion_source import add_target, tell
+from g1_mimic.cli.options import Command
 
 if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
@@ -40,49 +43,29 @@ def add_make(commands: Any) -> None:
         description="Make a looped clip from scratch: balanced, with planted feet, within the "
         "limits of joints and motors. All but walk start and end in the standing pose.",
     )
-    kinds = parser.add_subparsers(
-        title="kinds", required=True, metavar="KIND", dest="kind", parser_class=_KindParser
-    )
+    kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND", dest="kind")
     for kind, text in KINDS.items():
-        kinds.add_parser(kind, help=text, kind=kind, description=f"Make a clip: {text}.")
+        about = f"Make a clip: {text}."
+        kinds.add_parser(kind, help=text, description=about, fill=partial(_options, kind))
 
 
-class _KindParser(argparse.ArgumentParser):
-    """Parser of one kind's options, which it looks up when it is used."""
+def _options(kind: str, parser: Command) -> None:
+    from g1_mimic.motion.synthesis.parameters import parameters
 
-    def __init__(self, *, kind: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._kind, self._empty = kind, True
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse the arguments behind the kind."""
-        if self._empty:
-            self._add_options()
-        return super().parse_known_args(args, namespace)
-
-    def _add_options(self) -> None:
-        from g1_mimic.motion.synthesis.parameters import parameters
-
-        self._empty = False
-        known = parameters(_maker(self._kind))
-        for parameter in known:
-            text = parameter.text
-            if parameter.high < _ANY:
-                text += f", {parameter.low:g} to {parameter.high:g}"
-            self.add_argument(
-                f"--{parameter.name.replace('_', '-')}",
-                type=parameter.kind,
-                default=parameter.default,
-                choices=parameter.choices or None,
-                help=text if parameter.default is None else f"{text} (%(default)s)",
-            )
-        self.add_argument(
-            "--out", type=Path, required=True, metavar="FILE", help="file to write: .json or .npz"
+    known = parameters(_maker(kind))
+    for parameter in known:
+        text = parameter.text
+        if parameter.high < _ANY:
+            text += f", {parameter.low:g} to {parameter.high:g}"
+        parser.add_argument(
+            f"--{parameter.name.replace('_', '-')}",
+            type=parameter.kind,
+            default=parameter.default,
+            choices=parameter.choices or None,
+            help=text if parameter.default is None else f"{text} (%(default)s)",
         )
-        self.add_argument("--name", help="name of the clip (default: that of the file)")
-        self.set_defaults(run=_make, options=[parameter.name for parameter in known])
+    add_target(parser, "--out", required=True)
+    parser.set_defaults(run=_make, options=[parameter.name for parameter in known])
 
 
 def _maker(kind: str) -> Callable[..., MotionClip]:
@@ -104,9 +87,3 @@ def _make(args: argparse.Namespace) -> int:
     tell(clip, args.out)
     print(f"asks at most for: {effort(clip, load_profile('g1_29dof'))}")
     return 0
-
-
-def tell(clip: MotionClip, path: Path) -> None:
-    """Print what was written."""
-    loop = ", looped" if clip.looped else ""
-    print(f"{path}: {clip.num_frames} frames, {clip.duration:.2f} s at {clip.fps:g} Hz{loop}")

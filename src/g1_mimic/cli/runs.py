@@ -7,49 +7,43 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from g1_mimic.cli.options import add_settings_option
-
-
-def add_train(commands: Any) -> None:
-    """Add the command ``train`` (as `motion.add_parser` adds its own)."""
-    parser = commands.add_parser(
-        "train",
-        help="train a policy on a motion clip",
-        description="Train a policy. Settings come from config/train.yaml of the package, or from "
-        "--config; the options below and --set override them.",
-    )
-    parser.add_argument("--config", metavar="YAML", help="settings (default: the package's)")
-    parser.add_argument(
-        "--motion", help="clip: a name (stand, walk), a file or folder; several: walk:2,stand"
-    )
-    parser.add_argument("--task", help="task JSON (the guide's format)")
-    parser.add_argument("--robot", help="robot profile: g1_29dof, g1_guide or a file")
-    parser.add_argument("--num-envs", type=int, help="robots simulated side by side")
-    parser.add_argument("--total-env-steps", type=int, help="control steps over all robots")
-    parser.add_argument("--sampling", help="replay: uniform, per, lap, per_critic or recency")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--run-dir", help="folder of the run (default: a new one under runs/)")
-    parser.add_argument(
-        "--warm-start",
-        metavar="RUN",
-        help="begin with the networks of another run (its best policy) or checkpoint",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        default=None,
-        help="continue the run in --run-dir, "
-        "or the newest one; keeps its settings but for those given here",
-    )
-    add_settings_option(parser, "any setting of the YAML, e.g. --set learner.gamma=0.98")
-    parser.set_defaults(run=_train)
-
+from g1_mimic.cli.options import Command, add_output, given
 
 TRAIN_OPTIONS = (
     "motion", "task", "robot", "num_envs", "total_env_steps", "sampling", "seed", "device",
     "run_dir", "warm_start", "resume",
 )  # fmt: skip
+"""Settings of a run with an option of their own."""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the commands to what ``ArgumentParser.add_subparsers`` returned."""
+    commands.add_parser(
+        "train",
+        help="train a policy on a motion clip",
+        description="Train a policy. Settings come from config/train.yaml of the package, or from "
+        "--config; the options below and --set override them.",
+        fill=_train_options,
+    )
+    commands.add_parser(
+        "plot",
+        help="draw learning curves, replay and hard moments of the clip of one or more runs",
+        description="Draw runs from what they have logged, also while they go on: evaluations and "
+        "returns, what the replay did, and where in the clip episodes started and failed.",
+        fill=_plot_options,
+    )
+    commands.add_parser(
+        "export", help="export the policy of a run's checkpoint as ONNX", fill=_export_options
+    )
+
+
+def _train_options(parser: Command) -> None:
+    from g1_mimic.learning.config import TrainConfig
+
+    parser.add_argument("--config", metavar="YAML", help="settings (default: the package's)")
+    parser.add_settings(TrainConfig, *TRAIN_OPTIONS)
+    parser.add_set(TrainConfig, "any setting of the YAML, e.g. --set learner.gamma=0.98")
+    parser.set_defaults(run=_train)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -57,9 +51,7 @@ def _train(args: argparse.Namespace) -> None:
     from g1_mimic.learning.session import open_trainer
     from g1_mimic.settings import merge, parse_assignments, validate
 
-    given = {name: getattr(args, name) for name in TRAIN_OPTIONS}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    merge(overrides, parse_assignments(args.settings, "--set "))
+    overrides = merge(given(args, *TRAIN_OPTIONS), parse_assignments(args.settings, "--set "))
     if args.resume and not args.config:
         settings = validate(TrainConfig, overrides, "arguments")
     else:
@@ -80,16 +72,9 @@ def _train(args: argparse.Namespace) -> None:
         print(f"policy: {trainer.folder.policy}")
 
 
-def add_plot(commands: Any) -> None:
-    """Add the command ``plot`` (as `motion.add_parser` adds its own)."""
-    parser = commands.add_parser(
-        "plot",
-        help="draw learning curves, replay and hard moments of the clip of one or more runs",
-        description="Draw runs from what they have logged, also while they go on: evaluations and "
-        "returns, what the replay did, and where in the clip episodes started and failed.",
-    )
+def _plot_options(parser: Command) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
-    parser.add_argument("-o", "--output", required=True, help="file to write: .png, .pdf or .svg")
+    add_output(parser, "file to write: .png, .pdf or .svg")
     parser.set_defaults(run=_plot)
 
 
@@ -99,11 +84,9 @@ def _plot(args: argparse.Namespace) -> None:
     print(plot_runs(args.runs, args.output))
 
 
-def add_export(commands: Any) -> None:
-    """Add the command ``export`` (as `motion.add_parser` adds its own)."""
-    parser = commands.add_parser("export", help="export the policy of a run's checkpoint as ONNX")
+def _export_options(parser: Command) -> None:
     parser.add_argument("run_folder", help="folder of the run")
-    parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
+    add_output(parser, "the ONNX file to write")
     parser.add_argument(
         "--checkpoint", default="best", help="best, newest, or the path of a checkpoint"
     )

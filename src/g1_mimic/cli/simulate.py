@@ -7,23 +7,29 @@ import json
 import time
 from typing import Any
 
-from g1_mimic.cli.options import add_settings_option
+from g1_mimic.cli.options import Command
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command ``simulate`` (as `motion.add_parser` adds its own)."""
-    parser = commands.add_parser(
+    """Add the command to what ``ArgumentParser.add_subparsers`` returned."""
+    commands.add_parser(
         "simulate",
         help="run a policy on the simulated robot as deploy_sim does, without ROS",
         description="Run a policy under the deployed controller and its limits on the simulated "
         "robot of deploy_sim, in one process and as fast as possible.",
+        fill=_options,
     )
+
+
+def _options(parser: Command) -> None:
+    from g1_mimic.simulation.settings import SimSettings
+
     parser.add_argument("policy", help="policy file, run folder, or name of one that ships")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of tracking (default 60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tracking (%(default)s)")
     parser.add_argument("--motion", default="", help="clip to track (default: the policy's own)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    add_settings_option(
-        parser,
+    parser.add_set(
+        SimSettings,
         "any parameter of mujoco_sim, e.g. --set randomisation.preset=mjlab --set seed=3",
     )
     parser.set_defaults(run=_simulate)
@@ -32,7 +38,7 @@ def add_parser(commands: Any) -> None:
 def _simulate(args: argparse.Namespace) -> int:
     from g1_mimic.settings import merge, parse_assignments, validate
     from g1_mimic.simulation.closed_loop import ClosedLoop
-    from g1_mimic.simulation.setup import SimSettings
+    from g1_mimic.simulation.settings import SimSettings
 
     given = merge(parse_assignments(args.settings, "--set "), {"policy": args.policy})
     loop = ClosedLoop(validate(SimSettings, given, "arguments"), motion=args.motion)

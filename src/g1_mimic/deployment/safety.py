@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from g1_mimic.control.pd_target import TargetLimits
 from g1_mimic.control.supervision import StateLimits
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 class ControllerSettings(StateLimits):
     """What an operator may choose about the controller."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     start_mode: Literal["damping", "stand", "track"] = "track"
     """How far activation goes by itself; a robot's operator may prefer 'damping'."""

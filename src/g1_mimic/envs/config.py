@@ -9,48 +9,27 @@ from pydantic import Field, field_validator
 from g1_mimic.control.pd_target import ActionBase
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.envs.randomisation import Randomisation
+from g1_mimic.envs.rewards import DeepMimicReward, TrackingReward
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.settings import Settings
-
-
-class TrackingReward(Settings):
-    """BeyondMimic's reward: exp(−error²/std²) per term, minus penalties (tracking_env_cfg.py)."""
-
-    anchor_pos: float = 0.5
-    anchor_pos_std: float = Field(0.3, gt=0)
-    anchor_ori: float = 0.5
-    anchor_ori_std: float = Field(0.4, gt=0)
-    body_pos: float = 1.0
-    body_pos_std: float = Field(0.3, gt=0)
-    body_ori: float = 1.0
-    body_ori_std: float = Field(0.4, gt=0)
-    body_lin_vel: float = 1.0
-    body_lin_vel_std: float = Field(1.0, gt=0)
-    body_ang_vel: float = 1.0
-    body_ang_vel_std: float = Field(3.14, gt=0)
-    action_rate: float = -0.1
-    joint_limit: float = -10.0
-    undesired_contacts: float = -0.1
-
-
-class DeepMimicReward(Settings):
-    """The guide's reward weights; what each term means is in `rewards.deepmimic_reward`."""
-
-    pose: float = 1.0
-    velocity: float = 0.1
-    torque: float = 0.01
-    contact: float = 0.1
 
 
 class RewardConfig(Settings):
     """Which reward is used, and its weights."""
 
     set: Literal["tracking", "deepmimic"] = "tracking"
+    """BeyondMimic's terms, or the guide's."""
     scale: float = Field(1.0 / CONTROL_RATE, gt=0)
     """Factor on the weighted sum: the control period makes the reward a rate, as upstream."""
     tracking: TrackingReward = TrackingReward()
     deepmimic: DeepMimicReward = DeepMimicReward()
+
+    @property
+    def weights(self) -> Settings:
+        """The set that is used."""
+        weights: Settings = getattr(self, self.set)
+        return weights
 
 
 class TerminationConfig(Settings):
@@ -75,14 +54,19 @@ class EnvConfig(Settings):
     """The tracking environment."""
 
     episode_length_s: float = Field(10.0, gt=0)
+    """Longest episode, s."""
     physics_dt: float = Field(0.005, gt=0)
+    """Physics step, s; it divides the control period of 0.02 s."""
     threads: int = Field(0, ge=0)
     """Physics threads; 0 takes all cores."""
     feet: Literal["spheres", "capsules"] = "spheres"
+    """Collision geometry of the feet: spheres are fast, capsules as in the other G1 models."""
     self_collision: bool = False
+    """Let the robot's bodies touch one another."""
     torque_speed_line: bool = True
     """Bound the motors' torque by the torque-speed line too, at each physics step."""
     policy_observation: tuple[str, ...] = DEFAULT_POLICY_TERMS
+    """Terms that the policy sees, in this order."""
     critic_observation: tuple[str, ...] = (
         "motion_anchor_pos_b",
         "base_lin_vel",

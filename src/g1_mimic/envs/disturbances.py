@@ -1,95 +1,22 @@
 """What happens to randomised robots as they move: sensor errors, delay, torque noise, pushes.
 
-The functions are pure and work for one robot as for a batch; `RandomisedRobots` holds what N
-robots of the training environment need from step to step.
+`RandomisedRobots` holds what N robots of the training environment need from step to step.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from g1_mimic.control.state import RobotState
-from g1_mimic.envs.randomisation import Randomisation, RobotDraw, draw_robots, randomise_model
+from g1_mimic.envs.drawn_robots import draw_noise, draw_robots, randomise_model, sense
+from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.robot.profile import RobotProfile
-from g1_mimic.rotations import quat_apply_inverse, quat_from_rotation_vector, quat_multiply
-
-
-@dataclass
-class SensorNoise:
-    """What one measurement is off by, besides the constant errors of a robot."""
-
-    joint_pos: np.ndarray
-    """[..., 29] rad."""
-    joint_vel: np.ndarray
-    """[..., 29] rad/s."""
-    ang_vel: np.ndarray
-    """[..., 3] rad/s, pelvis frame."""
-    orientation: np.ndarray
-    """[..., 3] rotation vector from the true to the measured pelvis, pelvis frame, rad."""
-    position: np.ndarray
-    """[..., 3] m, world."""
-    lin_vel: np.ndarray
-    """[..., 3] m/s, pelvis frame."""
-
-
-NOISES = (
-    "joint_pos_noise",
-    "joint_vel_noise",
-    "gyro_noise",
-    "orientation_noise",
-    "position_noise",
-    "lin_vel_noise",
-)
-"""The ranges of `SensorNoise`, in its order."""
-
-
-def has_sensor_errors(ranges: Randomisation) -> bool:
-    """Whether sensors say anything but the truth (of resolved ranges)."""
-    biases = (ranges.encoder_bias, ranges.default_pose, ranges.gyro_bias)
-    return any(map(any, biases)) or any(getattr(ranges, name) for name in NOISES)
-
-
-def draw_noise(
-    ranges: Randomisation, rng: np.random.Generator, batch: tuple[int, ...] = ()
-) -> SensorNoise:
-    """Draw the noise of one measurement of each robot of a batch."""
-
-    sizes = (NUM_JOINTS, NUM_JOINTS, 3, 3, 3, 3)
-    widths = [getattr(ranges, name) for name in NOISES]
-    parts = (
-        rng.uniform(-width, width, (*batch, size))
-        for width, size in zip(widths, sizes, strict=True)
-    )
-    return SensorNoise(*parts)
-
-
-def sense(
-    state: RobotState, encoder_offset: np.ndarray, gyro_bias: np.ndarray, noise: SensorNoise
-) -> RobotState:
-    """Return what a robot's sensors say of its true ``state``.
-
-    Args:
-        state: true; its arrays may start with batch axes.
-        encoder_offset: [..., 29] rad, added to the joint angles.
-        gyro_bias: [..., 3] rad/s, added to the angular velocity.
-        noise: of this measurement.
-    """
-    turn = quat_from_rotation_vector(noise.orientation)
-    return replace(
-        state,
-        joint_pos=state.joint_pos + encoder_offset + noise.joint_pos,
-        joint_vel=state.joint_vel + noise.joint_vel,
-        base_quat=quat_multiply(state.base_quat, turn),
-        base_ang_vel=state.base_ang_vel + gyro_bias + noise.ang_vel,
-        base_pos=None if state.base_pos is None else state.base_pos + noise.position,
-        base_lin_vel=None if state.base_lin_vel is None else state.base_lin_vel + noise.lin_vel,
-    )
+from g1_mimic.rotations import quat_apply_inverse
 
 
 def add_base_velocity(qpos: np.ndarray, qvel: np.ndarray, velocity: np.ndarray) -> None:
@@ -130,7 +57,8 @@ class RandomisedRobots:
         seed: int,
     ) -> None:
         self.ranges = ranges.resolved()
-        self.active = self.ranges != Randomisation(every_episode=self.ranges.every_episode)
+        keys = set(type(ranges).model_fields) - {"every_episode"}
+        self.active = any(map(self.ranges.changes, keys))
         self._nominal, self._profile, self._count = model, profile, num_envs
         self._dt, self._decimation = model.opt.timestep, decimation
         self.models: list[mujoco.MjModel] | None = None
@@ -142,7 +70,7 @@ class RandomisedRobots:
             self.models = [copy.copy(model) for _ in range(num_envs)]
             self._scratch = mujoco.MjData(model)
         self._pushes = any(r.push_velocity)
-        self._false = has_sensor_errors(r)
+        self._false = r.falsifies_sensors()
         self._steps_back = -(-self._delay_steps(np.array(r.action_delay_s[1])) // decimation)
         self._history = np.zeros((num_envs, int(self._steps_back) + 1, NUM_JOINTS))
         self._until_push = np.zeros(num_envs, dtype=np.int64)
@@ -165,7 +93,7 @@ class RandomisedRobots:
             return
         if self.ranges.every_episode:
             new = draw_robots(self.ranges, len(envs), self._nominal.nbody, self._rng)
-            self.draw.put(envs, new)
+            self.draw.put(envs, new.numbers)
             self._write_models(envs)
         self._history[envs] = target[:, None]
         self._until_push[envs] = self._push_steps(len(envs))
@@ -219,9 +147,8 @@ class RandomisedRobots:
         """Return what the sensors of the robots ``envs`` say of their true state (batched)."""
         if not self.active or not self._false:
             return state
-        parts = {f.name: getattr(self._noise, f.name)[envs] for f in fields(SensorNoise)}
-        draw = self.draw
-        return sense(state, draw.encoder_offset[envs], draw.gyro_bias[envs], SensorNoise(**parts))
+        noise = {name: values[envs] for name, values in self._noise.items()}
+        return sense(state, self.ranges, self.draw, envs, noise)
 
     # -- checkpoints ----------------------------------------------------------------------------
 
@@ -233,7 +160,7 @@ class RandomisedRobots:
             "ranges": self.ranges.model_dump_json(),
             "rng": self._rng.bit_generator.state,
             "draw": self.draw.state_dict(),
-            "noise": {f.name: getattr(self._noise, f.name).copy() for f in fields(SensorNoise)},
+            "noise": {name: values.copy() for name, values in self._noise.items()},
             "history": self._history.copy(),
             "until_push": self._until_push.copy(),
         }
@@ -251,9 +178,9 @@ class RandomisedRobots:
             self.restart(np.arange(self._count), target)
             return
         self._rng.bit_generator.state = state["rng"]
-        self.draw.put(np.arange(self._count), RobotDraw(**state["draw"]))
+        self.draw.put(np.arange(self._count), state["draw"])
         self._write_models(np.arange(self._count))
-        self._noise = SensorNoise(**{k: np.asarray(v).copy() for k, v in state["noise"].items()})
+        self._noise |= {name: np.asarray(v).copy() for name, v in state["noise"].items()}
         self._history[:], self._until_push[:] = state["history"], state["until_push"]
 
     # -- pieces -----------------------------------------------------------------------------------
@@ -267,8 +194,8 @@ class RandomisedRobots:
         if not self.active or not self._false:
             return
         new = draw_noise(self.ranges, self._rng, (len(envs),))
-        for field in fields(SensorNoise):
-            getattr(self._noise, field.name)[envs] = getattr(new, field.name)
+        for name, values in new.items():
+            self._noise[name][envs] = values
 
     def _delay_steps(self, delay: np.ndarray) -> np.ndarray:
         return np.rint(delay / self._dt).astype(np.int64)

@@ -1,17 +1,23 @@
-"""Rewards as pure functions of tracking errors, batched over robots.
+"""Rewards as pure functions of what a control step led to, batched over robots.
 
-Two sets: `tracking_reward` is BeyondMimic's (whole_body_tracking, mdp/rewards.py), and
-`deepmimic_reward` the guide's four terms in the sense of DeepMimic (Peng et al. 2018). Both return
-the unscaled weighted sum and the value of each term.
+Two sets: `TrackingReward` is BeyondMimic's (whole_body_tracking, mdp/rewards.py), `DeepMimicReward`
+the guide's four terms in the sense of DeepMimic (Peng et al. 2018). A set is a class of settings
+whose fields are its terms: a field is the weight by which YAML, command line and parameters know
+the term, and its mark is the function that the weight counts. One more term is one more field.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from g1_mimic.envs.config import DeepMimicReward, TrackingReward
+from g1_mimic.robot.names import TRACKED_BODY_NAMES
+from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import (
     quat_apply,
     quat_conjugate,
@@ -20,6 +26,9 @@ from g1_mimic.rotations import (
     quat_multiply,
     quat_yaw,
 )
+from g1_mimic.settings import Settings, settings_rows
+
+PELVIS = TRACKED_BODY_NAMES.index("pelvis")
 
 
 @dataclass
@@ -85,72 +94,168 @@ def tracking_errors(robot: BodyPoses, reference: BodyPoses, anchor: int) -> Trac
     )
 
 
-def tracking_reward(
-    weights: TrackingReward,
-    errors: TrackingErrors,
-    action_rate: np.ndarray,
-    limit_violation: np.ndarray,
-    undesired_contacts: np.ndarray,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """BeyondMimic's reward.
+@dataclass
+class Outcome:
+    """What a control step of N robots led to, beside what the reference has at that frame."""
 
-    Args:
-        weights: weights and standard deviations.
-        errors: squared tracking errors.
-        action_rate: squared change of the raw action, summed over joints [N].
-        limit_violation: angle beyond the soft limits, summed over joints [N], rad.
-        undesired_contacts: number of contacts with the floor other than of the feet [N].
+    robot: BodyPoses
+    reference: BodyPoses
+    errors: TrackingErrors
+    joint_pos: np.ndarray
+    """[N, 29] rad."""
+    joint_vel: np.ndarray
+    """[N, 29] rad/s."""
+    ref_joint_pos: np.ndarray
+    """[N, 29] rad."""
+    ref_joint_vel: np.ndarray
+    """[N, 29] rad/s."""
+    contacts: np.ndarray
+    """Contacts with the floor [N, 3]: of the left foot, of the right one, of all bodies."""
+    ref_foot_contact: np.ndarray
+    """Whether each foot should be on the floor [N, 2]."""
+    action: np.ndarray
+    """Raw action [N, 29]."""
+    last_action: np.ndarray
+    """The one before [N, 29]."""
+    target: np.ndarray
+    """PD target at the end of the step [N, 29], rad."""
+    profile: RobotProfile
+
+
+def _action_rate(o: Outcome) -> np.ndarray:
+    return np.square(o.action - o.last_action).sum(-1)
+
+
+def _beyond_limits(o: Outcome) -> np.ndarray:
+    low, high = o.profile.soft_limits()
+    return (np.maximum(low - o.joint_pos, 0.0) + np.maximum(o.joint_pos - high, 0.0)).sum(-1)
+
+
+def _undesired_contacts(o: Outcome) -> np.ndarray:
+    return np.maximum(o.contacts[:, 2] - o.contacts[:, 0] - o.contacts[:, 1], 0.0)
+
+
+def _pose(o: Outcome) -> np.ndarray:
+    root = quat_error(o.robot.quat[:, PELVIS], o.reference.quat[:, PELVIS])
+    return np.exp(-2.0 * (np.square(o.joint_pos - o.ref_joint_pos).sum(-1) + np.square(root)))
+
+
+def _velocity(o: Outcome) -> np.ndarray:
+    root = o.robot.ang_vel[:, PELVIS] - o.reference.ang_vel[:, PELVIS]
+    joints = np.square(o.joint_vel - o.ref_joint_vel).sum(-1)
+    return np.exp(-0.1 * (joints + np.square(root).sum(-1)))
+
+
+def _torque(o: Outcome) -> np.ndarray:
+    p = o.profile
+    torque = p.stiffness * (o.target - o.joint_pos) - p.damping * o.joint_vel
+    return -np.square(np.clip(torque / p.torque_limit, -1.0, 1.0)).mean(-1)
+
+
+def _contact(o: Outcome) -> np.ndarray:
+    return ((o.contacts[:, :2] > 0) == o.ref_foot_contact).mean(-1)
+
+
+@dataclass(frozen=True)
+class Term:
+    """Marks a weight.
+
+    Attributes:
+        value: of what it is the weight [N]. Where the class has a setting NAME_std, too, that is a
+            squared error, and the term is exp(−error²/std²).
     """
 
-    def kernel(squared_error: np.ndarray, std: float) -> np.ndarray:
-        return np.exp(-squared_error / std**2)
+    value: Callable[[Outcome], np.ndarray]
 
-    w = weights
-    terms = {
-        "anchor_pos": w.anchor_pos * kernel(errors.anchor_pos, w.anchor_pos_std),
-        "anchor_ori": w.anchor_ori * kernel(errors.anchor_ori, w.anchor_ori_std),
-        "body_pos": w.body_pos * kernel(errors.body_pos, w.body_pos_std),
-        "body_ori": w.body_ori * kernel(errors.body_ori, w.body_ori_std),
-        "body_lin_vel": w.body_lin_vel * kernel(errors.body_lin_vel, w.body_lin_vel_std),
-        "body_ang_vel": w.body_ang_vel * kernel(errors.body_ang_vel, w.body_ang_vel_std),
-        "action_rate": w.action_rate * action_rate,
-        "joint_limit": w.joint_limit * limit_violation,
-        "undesired_contacts": w.undesired_contacts * undesired_contacts,
-    }
+
+Std = Annotated[float, Field(gt=0)]
+
+
+class TrackingReward(Settings):
+    """BeyondMimic's reward: exp(−error²/std²) per term, minus penalties (tracking_env_cfg.py)."""
+
+    anchor_pos: Annotated[float, Term(lambda o: o.errors.anchor_pos)] = 0.5
+    """Place of the torso."""
+    anchor_pos_std: Std = 0.3
+    """Its error that earns 1/e, m."""
+    anchor_ori: Annotated[float, Term(lambda o: o.errors.anchor_ori)] = 0.5
+    """Orientation of the torso."""
+    anchor_ori_std: Std = 0.4
+    """Its error that earns 1/e, rad."""
+    body_pos: Annotated[float, Term(lambda o: o.errors.body_pos)] = 1.0
+    """Positions of 14 bodies, the reference moved to the robot's place and heading."""
+    body_pos_std: Std = 0.3
+    """Their error that earns 1/e, m."""
+    body_ori: Annotated[float, Term(lambda o: o.errors.body_ori)] = 1.0
+    """Orientations of these bodies, likewise."""
+    body_ori_std: Std = 0.4
+    """Their error that earns 1/e, rad."""
+    body_lin_vel: Annotated[float, Term(lambda o: o.errors.body_lin_vel)] = 1.0
+    """Velocities of these bodies in the world."""
+    body_lin_vel_std: Std = 1.0
+    """Their error that earns 1/e, m/s."""
+    body_ang_vel: Annotated[float, Term(lambda o: o.errors.body_ang_vel)] = 1.0
+    """Angular velocities of these bodies in the world."""
+    body_ang_vel_std: Std = 3.14
+    """Their error that earns 1/e, rad/s."""
+    action_rate: Annotated[float, Term(_action_rate)] = -0.1
+    """Squared change of the raw action, summed over joints."""
+    joint_limit: Annotated[float, Term(_beyond_limits)] = -10.0
+    """Angle beyond the soft limits, summed over joints, rad."""
+    undesired_contacts: Annotated[float, Term(_undesired_contacts)] = -0.1
+    """Contacts with the floor other than of the feet."""
+
+
+class DeepMimicReward(Settings):
+    """The guide's weights of DeepMimic's terms (section 5.1, equations 5 to 8)."""
+
+    pose: Annotated[float, Term(_pose)] = 1.0
+    """exp(−2 Σ squared rotation differences), the pelvis's orientation among them."""
+    velocity: Annotated[float, Term(_velocity)] = 0.1
+    """exp(−0.1 Σ squared velocity differences), the pelvis's angular velocity among them."""
+    torque: Annotated[float, Term(_torque)] = 0.01
+    """Minus the mean squared fraction of the torque limits in use."""
+    contact: Annotated[float, Term(_contact)] = 0.1
+    """Fraction of feet whose contact with the floor is that of the reference."""
+
+
+def weighted_reward(
+    weights: Settings, outcome: Outcome
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the unscaled weighted sum [N] of a set's terms, and each weighted term [N]."""
+    terms = {}
+    for name, field in type(weights).model_fields.items():
+        for term in _terms(field):
+            value, std = term.value(outcome), getattr(weights, f"{name}_std", None)
+            value = value if std is None else np.exp(-value / std**2)
+            terms[name] = getattr(weights, name) * value
     return np.sum(list(terms.values()), axis=0), terms
 
 
-def deepmimic_reward(
-    weights: DeepMimicReward,
-    joint_error: np.ndarray,
-    root_rotation_error: np.ndarray,
-    joint_velocity_error: np.ndarray,
-    root_velocity_error: np.ndarray,
-    torque_fraction: np.ndarray,
-    contact_match: np.ndarray,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The guide's reward in DeepMimic's terms (Peng et al. 2018, section 5.1, equations 5 to 8).
+def _terms(field: FieldInfo) -> Iterator[Term]:
+    return (mark for mark in field.metadata if isinstance(mark, Term))
 
-    - pose: exp(−2 Σ squared rotation differences), the root's orientation among them;
-    - velocity: exp(−0.1 Σ squared velocity differences), the root's angular velocity among them;
-    - torque: minus the mean squared fraction of the torque limits in use;
-    - contact: the fraction of feet whose contact with the floor is that of the reference.
 
-    Args:
-        weights: weight of each term.
-        joint_error: joint angle differences [N, 29], rad.
-        root_rotation_error: angle between the orientations of the pelvis [N], rad.
-        joint_velocity_error: joint velocity differences [N, 29], rad/s.
-        root_velocity_error: difference of the pelvis's angular velocities [N, 3], rad/s.
-        torque_fraction: torque over its limit [N, 29].
-        contact_match: whether each foot's contact agrees with the reference [N, 2].
-    """
-    pose = np.square(joint_error).sum(-1) + np.square(root_rotation_error)
-    velocity = np.square(joint_velocity_error).sum(-1) + np.square(root_velocity_error).sum(-1)
-    terms = {
-        "pose": weights.pose * np.exp(-2.0 * pose),
-        "velocity": weights.velocity * np.exp(-0.1 * velocity),
-        "torque": -weights.torque * np.square(torque_fraction).mean(-1),
-        "contact": weights.contact * contact_match.mean(-1),
-    }
-    return np.sum(list(terms.values()), axis=0), terms
+class RewardRow(NamedTuple):
+    """One term, as people read of it."""
+
+    name: str
+    weight: str
+    std: str
+    """Empty if it is no exponential of an error."""
+    description: str
+
+
+def reward_terms_table(weights: type[Settings]) -> list[RewardRow]:
+    """Return a row for each term of a set."""
+    rows = {row.key: row for row in settings_rows(weights)}
+    return [
+        RewardRow(
+            name,
+            rows[name].default,
+            rows[f"{name}_std"].default if f"{name}_std" in rows else "",
+            rows[name].description,
+        )
+        for name, field in weights.model_fields.items()
+        if any(_terms(field))
+    ]

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from g1_mimic.envs.config import DeepMimicReward, EnvConfig
+from g1_mimic.envs.config import EnvConfig
+from g1_mimic.envs.rewards import DeepMimicReward
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.files import load_motion
+from g1_mimic.motion.files import find_motion, load_motion
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.settings import Settings, merge, read_mapping, validate
 
@@ -21,10 +22,11 @@ class ControlConfig(Settings):
     """PD gains that replace the robot profile's, for all joints alike."""
 
     type: Literal["pd"] = "pd"
+    """The only kind there is."""
     stiffness: float | None = Field(None, gt=0)
-    """N·m/rad."""
+    """Of every joint, N·m/rad; null: the profile's."""
     damping: float | None = Field(None, gt=0)
-    """N·m·s/rad."""
+    """Of every joint, N·m·s/rad; null: the profile's."""
 
 
 class AdaptiveSamplingConfig(Settings):
@@ -43,10 +45,12 @@ class TaskConfig(Settings):
     robot: str
     """``g1`` (the default profile), or the name or path of a robot profile."""
     motion_file: str
+    """Clip to imitate: a file or the name of one that ships."""
     reward_weights: DeepMimicReward | None = None
     """Selects the DeepMimic reward with these weights."""
     control: ControlConfig = ControlConfig()
     adaptive_sampling: AdaptiveSamplingConfig | None = None
+    """Prioritized replay (per), or uniform where it is not enabled; null: as in train.yaml."""
     env: dict[str, Any] = Field(default_factory=dict)
     """Further settings of the environment, as under ``env`` in train.yaml."""
 
@@ -77,18 +81,12 @@ class Task:
 
     def clip(self) -> MotionClip:
         """Return the motion at the control rate."""
-        return load_motion(self.motion_path)
+        return load_motion(self.config.motion_file, beside=self.path.parent)
 
     @property
     def motion_path(self) -> Path:
         """The motion file that was found."""
-        return find_file(
-            self.config.motion_file,
-            subdirs=("models/motions",),
-            suffixes=(".json", ".npz", ".csv"),
-            beside=self.path.parent,
-            what="motion",
-        )
+        return find_motion(self.config.motion_file, self.path.parent)
 
     def env_config(self, base: EnvConfig | None = None) -> EnvConfig:
         """Return the environment's settings: ``base`` with what the task overrides."""

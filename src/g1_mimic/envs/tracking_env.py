@@ -21,10 +21,10 @@ from g1_mimic.envs.physics import RolloutPhysics
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.rewards import (
     BodyPoses,
+    Outcome,
     TrackingErrors,
-    deepmimic_reward,
     tracking_errors,
-    tracking_reward,
+    weighted_reward,
 )
 from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
 from g1_mimic.envs.terminations import tracking_failed
@@ -48,13 +48,11 @@ from g1_mimic.robot.names import (
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import (
     quat_apply_inverse,
-    quat_error,
     quat_from_rpy,
     quat_multiply,
 )
 
 ANCHOR = TRACKED_BODY_NAMES.index(ANCHOR_BODY_NAME)
-PELVIS = TRACKED_BODY_NAMES.index("pelvis")
 END_EFFECTORS = [TRACKED_BODY_NAMES.index(name) for name in END_EFFECTOR_NAMES]
 FEET = END_EFFECTORS[:2]
 
@@ -222,7 +220,9 @@ class TrackingEnv:
         self.episode_length += 1
         robot, reference = self.bodies(), self.reference.lagged_bodies(self.frame)
         errors = tracking_errors(robot, reference, ANCHOR)
-        reward, terms = self._reward(robot, reference, errors, actions)
+        reward, terms = weighted_reward(
+            self.config.reward.weights, self._outcome(robot, reference, errors, actions)
+        )
         terminated = broken | tracking_failed(
             self.config.termination,
             robot.pos[:, ANCHOR, 2] - reference.pos[:, ANCHOR, 2],
@@ -298,32 +298,23 @@ class TrackingEnv:
         half = values.shape[-1] // 2
         return values[..., :half], values[..., half:]
 
-    def _reward(
+    def _outcome(
         self, robot: BodyPoses, lagged: BodyPoses, errors: TrackingErrors, actions: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        config = self.config.reward
-        joints, velocities = self.physics.qpos[:, 7:], self.physics.qvel[:, 6:]
-        contacts = self.physics.sensordata[:, self._contacts]  # left foot, right foot, all
-        if config.set == "tracking":
-            low, high = self.soft_limits
-            beyond = np.maximum(low - joints, 0.0) + np.maximum(joints - high, 0.0)
-            return tracking_reward(
-                config.tracking,
-                errors,
-                np.square(actions - self.last_action).sum(-1),
-                beyond.sum(-1),
-                np.maximum(contacts[:, 2] - contacts[:, 0] - contacts[:, 1], 0.0),
-            )
-        reference, profile = self.reference, self.profile
-        torque = profile.stiffness * (self._target - joints) - profile.damping * velocities
-        return deepmimic_reward(
-            config.deepmimic,
-            joints - reference.qpos[self.frame, 7:],
-            quat_error(robot.quat[:, PELVIS], lagged.quat[:, PELVIS]),
-            velocities - reference.qvel[self.frame, 6:],
-            robot.ang_vel[:, PELVIS] - lagged.ang_vel[:, PELVIS],
-            np.clip(torque / profile.torque_limit, -1.0, 1.0),
-            (contacts[:, :2] > 0) == reference.foot_contact[self.frame],
+    ) -> Outcome:
+        return Outcome(
+            robot=robot,
+            reference=lagged,
+            errors=errors,
+            joint_pos=self.physics.qpos[:, 7:],
+            joint_vel=self.physics.qvel[:, 6:],
+            ref_joint_pos=self.reference.qpos[self.frame, 7:],
+            ref_joint_vel=self.reference.qvel[self.frame, 6:],
+            contacts=self.physics.sensordata[:, self._contacts],
+            ref_foot_contact=self.reference.foot_contact[self.frame],
+            action=actions,
+            last_action=self.last_action,
+            target=self._target,
+            profile=self.profile,
         )
 
     def _error_metrics(self, errors: TrackingErrors) -> dict[str, np.ndarray]:

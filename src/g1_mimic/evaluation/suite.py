@@ -12,22 +12,9 @@ import numpy as np
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.evaluation.conditions import PUSHED_ENOUGH, Condition, half_failure
 from g1_mimic.evaluation.episodes import Episodes, Evaluation, run_episodes, summarise
+from g1_mimic.evaluation.options import Options
 from g1_mimic.evaluation.policy_env import batched_act, make_policy_env
 from g1_mimic.policy.runtime import OnnxPolicy
-
-
-@dataclass(frozen=True)
-class Options:
-    """What all conditions have in common."""
-
-    robot: str | None = None
-    """Profile whose limits and armature replace those the policy was trained with."""
-    episodes: int = 64
-    seconds: float = 10.0
-    """Longest episode."""
-    seed: int = 0
-    config: dict[str, Any] | None = None
-    """Keys of `EnvConfig` for all conditions."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +124,9 @@ def assess(
 
 
 def _run(policy: OnnxPolicy, condition: Condition, options: Options) -> Outcome:
-    config = {"episode_length_s": options.seconds} | (options.config or {}) | condition.config
+    config = {"episode_length_s": options.seconds} | options.config | condition.config
     env = make_policy_env(
-        policy, options.robot, options.episodes, config, armature=condition.armature
+        policy, options.robot or None, options.episodes, config, armature=condition.armature
     )
     try:
         condition.prepare(env)

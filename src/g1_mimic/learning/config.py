@@ -25,6 +25,7 @@ class ReplayConfig(Settings):
     capacity: int = Field(131072, gt=0)
     """Transitions kept, rounded down to whole vector steps."""
     batch_size: int = Field(256, gt=0)
+    """Transitions of one gradient step."""
     alpha: float = Field(0.6, ge=0, le=1)
     """Priority exponent of per and per_critic: 0 is uniform."""
     beta: float = Field(0.4, ge=0, le=1)
@@ -47,25 +48,37 @@ class LearnerConfig(Settings):
     """Hyperparameters of the learner."""
 
     algorithm: Literal["sac", "td3"] = "sac"
+    """sac explores by the entropy of its actor, td3 by noise on a deterministic one."""
     actor_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    """Width of each hidden layer of the actor."""
     critic_hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+    """Width of each hidden layer of a critic."""
     critics: int = Field(2, ge=1, le=10)
     """Number of critics; their values are averaged."""
     learning_rate: float = Field(1e-3, gt=0, le=0.1, json_schema_extra=LIVE)
+    """Step size of actor, critics and entropy weight."""
     final_learning_rate: float = Field(1.0, gt=0, le=1)
     """Fraction of the learning rate that is left at the end of the run; it falls linearly."""
     weight_decay: float = Field(1e-3, ge=0)
+    """AdamW's, of actor and critics."""
     grad_clip: float = Field(10.0, gt=0)
+    """Largest norm of a gradient."""
     gamma: float = Field(0.97, ge=0, lt=1)
+    """Discount per control step."""
     n_step: int = Field(3, ge=1)
+    """Control steps whose rewards a target sums up."""
     target_rate: float = Field(0.05, gt=0, le=1)
     """Polyak rate of the target critics."""
     atoms: int = Field(101, ge=2)
+    """Values over which a critic spreads its distribution, from value_min to value_max."""
     value_min: float = -1.0
+    """Least return that a critic can tell, in scaled rewards."""
     value_max: float = 10.0
+    """Largest return that a critic can tell, in scaled rewards."""
     initial_alpha: float = Field(0.001, gt=0)
+    """SAC only: weight of the entropy at the start."""
     target_entropy: float = -1.0
-    """Target entropy per action dimension."""
+    """SAC only: target entropy per action dimension."""
     actor_every: int = Field(2, ge=1)
     """Critic updates per actor update."""
     actor_average: float = Field(0.998, ge=0, lt=1)
@@ -80,15 +93,18 @@ class CheckpointConfig(Settings):
     """When and how many checkpoints are kept."""
 
     interval_s: float = Field(30.0, gt=0, le=86400.0, json_schema_extra=LIVE)
+    """Wall time between two, s; each holds the whole replay."""
     keep: int = Field(2, ge=1)
+    """How many of the newest are kept, beside the best."""
 
 
 class EvaluationConfig(Settings):
     """Evaluation during training: no adaptive sampling, start frames spread over the clips."""
 
     interval_env_steps: int = Field(25_000, gt=0)
+    """Environment steps between two."""
     episodes: int = Field(32, gt=0)
-    """At least one for each clip."""
+    """Episodes of one; at least one for each clip."""
 
 
 _SAMPLING = "Which transitions are learned from: " + "; ".join(
@@ -100,12 +116,16 @@ class TrainConfig(Settings):
     """Everything that a training run depends on."""
 
     task: str = ""
-    """Task JSON; what it says overrides motion, robot, reward and sampling below."""
+    """Task JSON (the guide's format); what it says overrides motion, robot, reward and sampling."""
     motion: str = "stand"
-    """Clips to imitate: a name, a file or a folder, or several: walk:2,stand:1 (with weights)."""
+    """Clip to imitate: a name that ships (stand, walk, …), a file, or a folder of clips; several
+    with weights: walk:2,stand:1."""
     robot: str = "g1_29dof"
+    """Robot profile: g1_29dof, g1_guide or a file."""
     num_envs: int = Field(64, gt=0)
+    """Robots simulated side by side."""
     total_env_steps: int = Field(300_000, gt=0, json_schema_extra=LIVE)
+    """Control steps (20 ms each) over all robots."""
     warmup_env_steps: int = Field(5_000, ge=0)
     """Environment steps before the first update."""
     updates_per_step: int = Field(4, ge=1, le=64, json_schema_extra=LIVE)
@@ -114,17 +134,21 @@ class TrainConfig(Settings):
     mirror: bool = False
     """Learn from every other sample as a mirror shows it: left and right are alike."""
     seed: int = Field(0, ge=0)
+    """Seed of everything random in the run."""
     device: str = "auto"
     """Device of the learner: auto, cpu, cuda or cuda:N."""
     run_dir: str = ""
-    """Folder of the run; empty makes a new one under runs_root."""
+    """Folder of the run; empty: a new one under runs_root."""
     runs_root: str = "runs"
+    """Folder under which runs get folders of their own."""
     warm_start: str = ""
     """Run folder (its best policy) or checkpoint whose networks this run begins with; empty: new
     ones."""
     resume: bool = False
-    """Continue the run in run_dir, or the newest one under runs_root."""
+    """Continue the run in run_dir (empty: the newest under runs_root) with its own settings; only
+    what is given here changes them."""
     log_interval_s: float = Field(5.0, gt=0, le=3600.0, json_schema_extra=LIVE)
+    """Wall time between two sets of metrics, s."""
     env: EnvConfig = EnvConfig()
     phase: StartsConfig = StartsConfig(strategy="failure_bins")
     replay: ReplayConfig = ReplayConfig()

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.formats.csv import read_csv, require_content, save_csv
-from g1_mimic.motion.formats.json import read_json, save_json
-from g1_mimic.motion.formats.npz import read_npz, save_npz
+from g1_mimic.motion.formats import pickle
+from g1_mimic.motion.formats.csv import read_csv, recognise_csv, require_content, save_csv
+from g1_mimic.motion.formats.json import read_json, recognise_json, save_json
+from g1_mimic.motion.formats.npz import read_npz, recognise_npz, save_npz
 from g1_mimic.motion.formats.orders import ReadOptions
-from g1_mimic.motion.formats.pickle import read_pickle
-from g1_mimic.motion.formats.sonic import FILES as SONIC_FILES
-from g1_mimic.motion.formats.sonic import read_sonic
+from g1_mimic.motion.formats.sonic import read_sonic, recognise_sonic
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.trajectory import CONTROL_RATE, Trajectory, resample
 from g1_mimic.motion.validate import MotionReport, validate_clip
+from g1_mimic.settings import did_you_mean
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
@@ -31,6 +30,7 @@ __all__ = [
     "FORMATS",
     "inspect_motion",
     "load_motion",
+    "motion_formats_table",
     "read_trajectory",
     "require_writable",
     "save_csv",
@@ -40,93 +40,103 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of motion file."""
+    """A kind of motion file.
 
-    read: Callable[[Path, ReadOptions], Trajectory]
+    Attributes:
+        title: what it is.
+        read: returns what a file holds, at its own rate.
+        suffix: of its files; empty: they have that of another entry, or it is a folder.
+        recognise: returns by what a path with these first bytes is one; empty if it is not. None:
+            only if users say so.
+        write: writes a clip.
+        several: a file may hold several motions, of which ``FILE#KEY`` names one.
+        folder: it is a folder of files.
+    """
+
     title: str
+    read: Callable[[Path, ReadOptions], Trajectory]
+    suffix: str = ""
+    recognise: Callable[[Path, bytes], str] | None = None
+    write: Callable[[MotionClip, Path], None] | None = None
+    several: bool = False
+    folder: bool = False
 
 
 FORMATS: dict[str, Format] = {
-    "json": Format(read_json, "JSON of this package"),
-    "npz": Format(read_npz, "npz in BeyondMimic's layout"),
-    "csv": Format(read_csv, "CSV"),
-    "pkl": Format(read_pickle, "pickle"),
-    "gmr": Format(read_pickle, "pickle of GMR"),
-    "asap": Format(read_pickle, "pickle of ASAP or PBHC"),
-    "mimickit": Format(read_pickle, "pickle of MimicKit"),
-    "sonic": Format(read_sonic, "folder of SONIC's CSVs"),
+    "json": Format("JSON of this package", read_json, ".json", recognise_json, save_json),
+    "npz": Format("npz in BeyondMimic's layout", read_npz, ".npz", recognise_npz, save_npz),
+    "csv": Format("CSV", read_csv, ".csv", recognise_csv, save_csv),
+    "pkl": Format("pickle", pickle.read_pickle, ".pkl", pickle.recognise_pickle, several=True),
+    **{
+        name: Format(f"pickle of {kind.title}", pickle.read_pickle, several=True)
+        for name, kind in pickle.KINDS.items()
+    },
+    "sonic": Format("folder of SONIC's CSVs", read_sonic, "", recognise_sonic, folder=True),
 }
-"""By the names under which users tell them."""
+"""By the names under which users tell them; the first one that recognises a file reads it."""
 
-_SUFFIXES = (".json", ".npz", ".csv", ".pkl")
-_HEAD_BYTES = 4096
-_COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")
-"""How zlib's and gzip's data begin, which is how joblib compresses. A CSV may begin with x, too."""
 
-WRITERS: dict[str, Callable[[MotionClip, Path], None]] = {
-    ".json": save_json,
-    ".npz": save_npz,
-    ".csv": save_csv,
-}
+def suffixes(*, written: bool = False) -> list[str]:
+    """Return the suffixes of motion files; ``written``: of those that can be written."""
+    return [f.suffix for f in FORMATS.values() if f.suffix and (f.write or not written)]
+
+
+class FormatRow(NamedTuple):
+    """One format, as people read of it."""
+
+    name: str
+    title: str
+    suffix: str
+    """Empty for a folder."""
+    written: bool
+    """Whether motions are written so, too."""
+
+
+def motion_formats_table() -> list[FormatRow]:
+    """Return a row for each format."""
+    return [
+        FormatRow(name, f.title, f.suffix or (".pkl" if f.several else ""), f.write is not None)
+        for name, f in FORMATS.items()
+    ]
 
 
 def detect_format(path: Path) -> tuple[str, str]:
     """Return the format of a motion file and by what it was recognised.
 
     The first bytes decide; the suffix only where they say nothing (then the reader of that suffix
-    says what is wrong).
+    says what is wrong, as SONIC's does of any folder).
 
     Raises:
         G1MimicError: if the file cannot be read or is of no known format.
     """
+    head = b""
+    if not path.is_dir():
+        try:
+            with path.open("rb") as stream:
+                head = stream.read(_HEAD_BYTES)
+        except OSError as error:
+            raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+        require_content(path, head)
+    for name, known in FORMATS.items():
+        recognise = known.recognise if known.folder == path.is_dir() else None
+        if recognise is not None and (how := recognise(path, head)):
+            return name, how
     if path.is_dir():
         return "sonic", "a folder"
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except OSError as error:
-        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
-    require_content(path, head)
-    if head.startswith(b"PK\x03\x04"):
-        return "npz", _of_zip(path)
-    if head[:1] == b"\x80" or head[:2] in _COMPRESSED or _is_text_pickle(head):
-        return "pkl", "the first bytes"
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"{"):
-        return "json", "the first bytes"
-    if text[:1] in b"0123456789+-.#" and b"," in text:
-        return "csv", "the first line"
-    suffix = path.suffix.lower()
-    if suffix in _SUFFIXES:
-        return suffix[1:], "the suffix alone"
-    raise G1MimicError(f"{path}: motion files are {', '.join(_SUFFIXES)} or a folder of SONIC's")
+    for name, known in FORMATS.items():
+        if known.suffix and known.suffix == path.suffix.lower():
+            return name, "the suffix alone"
+    raise G1MimicError(f"{path}: motion files are {', '.join(suffixes())} or a folder of SONIC's")
 
 
-def _is_text_pickle(head: bytes) -> bool:
-    """Protocols 0 and 1 begin with the opcode of a dictionary, list or global, not with numbers."""
-    return head[:1] in (b"(", b"}", b"]") or head.startswith(b"ccollections\n")
-
-
-def _of_zip(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return "the first bytes"  # the reader says what is damaged
-    if any(name.endswith("data.pkl") for name in names):
-        raise G1MimicError(
-            f"{path} is a file of torch (ProtoMotions?), which is not read; export it as CSV or npz"
-        )
-    if {"poses.npy", "trans.npy"} <= set(names):
-        raise G1MimicError(
-            f"{path} holds a human's motion (AMASS, SMPL); retarget it to the G1 first, e.g. with "
-            "GMR"
-        )
-    return "the first bytes"
+def _is_motion_folder(path: Path) -> bool:
+    folders = (f.recognise for f in FORMATS.values() if f.folder and f.recognise)
+    return path.is_dir() and any(recognise(path, b"") for recognise in folders)
 
 
 def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str | None]:
@@ -134,12 +144,12 @@ def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str 
     text = os.path.expanduser(os.fspath(name))
     folders = [root / text for root in (beside, Path.cwd()) if root is not None]
     for folder in folders:
-        if (folder / SONIC_FILES[0]).is_file():
+        if _is_motion_folder(folder):
             return folder, None
 
     def find(what: str) -> Path:
         return find_file(
-            what, subdirs=["models/motions"], suffixes=_SUFFIXES, beside=beside, what="motion"
+            what, subdirs=["models/motions"], suffixes=suffixes(), beside=beside, what="motion"
         )
 
     try:
@@ -164,16 +174,16 @@ def motions_in(name: str | os.PathLike[str], beside: Path | None = None) -> list
         G1MimicError: if the folder holds none.
     """
     folder = find_motion(name, beside)
-    if not folder.is_dir() or (folder / SONIC_FILES[0]).is_file():
+    if not folder.is_dir() or _is_motion_folder(folder):
         return [os.fspath(name)]
     found = [
         str(path)
         for path in sorted(folder.iterdir())
         if not path.name.startswith(".")
-        and (path.suffix.lower() in _SUFFIXES or (path / SONIC_FILES[0]).is_file())
+        and (path.suffix.lower() in suffixes() or _is_motion_folder(path))
     ]
     if not found:
-        raise G1MimicError(f"the folder {folder} holds no motions ({', '.join(_SUFFIXES)})")
+        raise G1MimicError(f"the folder {folder} holds no motions ({', '.join(suffixes())})")
     return found
 
 
@@ -206,12 +216,16 @@ def _read(path: Path, options: ReadOptions) -> tuple[Trajectory, str]:
     elif options.format in FORMATS:
         kind, how = options.format, "as told"
     else:
-        raise G1MimicError(f"format is one of {', '.join(FORMATS)}, not '{options.format}'")
-    if options.key is not None and FORMATS[kind].read is not read_pickle:
+        raise G1MimicError(
+            f"format is one of {', '.join(FORMATS)}, not '{options.format}'"
+            f"{did_you_mean(options.format, FORMATS)}"
+        )
+    known = FORMATS[kind]
+    if options.key is not None and not known.several:
         raise G1MimicError(f"{path}: only a pickle holds several motions; leave '#{options.key}'")
-    if path.is_dir() != (kind == "sonic"):
+    if path.is_dir() != known.folder:
         raise G1MimicError(f"{path} is {'a' if path.is_dir() else 'no'} folder: not a {kind}")
-    return FORMATS[kind].read(path, options), f"{FORMATS[kind].title}, by {how}"
+    return known.read(path, options), f"{known.title}, by {how}"
 
 
 def inspect_motion(
@@ -219,11 +233,8 @@ def inspect_motion(
     *,
     fps: float | None = CONTROL_RATE,
     profile: RobotProfile | None = None,
-    source_fps: float | None = None,
-    quat_order: str | None = None,
-    joints: str | None = None,
-    format: str | None = None,
     beside: Path | None = None,
+    **told: Any,
 ) -> tuple[MotionClip, MotionReport]:
     """Return a clip and what is to be said about it; arguments as in ``load_motion``.
 
@@ -232,7 +243,7 @@ def inspect_motion(
             could not show is returned, with errors in the report.
     """
     path, key = _find(name_or_path, beside)
-    trajectory, how = _read(path, ReadOptions(format, source_fps, quat_order, joints, key))
+    trajectory, how = _read(path, ReadOptions(**told, key=key))
     if fps is not None:
         trajectory = resample(trajectory, fps)
     clip = complete_trajectory(trajectory)
@@ -245,11 +256,8 @@ def load_motion(
     *,
     fps: float | None = CONTROL_RATE,
     profile: RobotProfile | None = None,
-    source_fps: float | None = None,
-    quat_order: str | None = None,
-    joints: str | None = None,
-    format: str | None = None,
     beside: Path | None = None,
+    **told: Any,
 ) -> MotionClip:
     """Find, read, check, resample and complete a motion clip.
 
@@ -258,26 +266,15 @@ def load_motion(
             ``file.pkl#key`` names one of several motions in a file.
         fps: the frame rate of the result; None keeps the file's.
         profile: the robot whose limits the clip is checked against; the hardware's by default.
-        source_fps: frame rate of a file that does not hold one (CSV: 30 by default; SONIC: 50).
-        quat_order: ``xyzw`` or ``wxyz`` for a file in which it cannot be told.
-        joints: ``mjcf`` or ``isaac`` order of joints without names in which it cannot be told.
-        format: one of ``FORMATS``; told from the content by default.
         beside: a folder that relative paths are tried against first.
+        told: what the file does not say itself: ``format``, ``source_fps``, ``quat_order`` and
+            ``joints`` of `ReadOptions`.
 
     Raises:
         G1MimicError: if the file is missing or wrong, or the clip is not one the robot could show
             (``validate_clip``). What is merely doubtful is logged as a warning.
     """
-    clip, report = inspect_motion(
-        name_or_path,
-        fps=fps,
-        profile=profile,
-        source_fps=source_fps,
-        quat_order=quat_order,
-        joints=joints,
-        format=format,
-        beside=beside,
-    )
+    clip, report = inspect_motion(name_or_path, fps=fps, profile=profile, beside=beside, **told)
     if report.errors:
         raise G1MimicError(f"{name_or_path}: {report.errors[0]}")
     for note in clip.notes:
@@ -292,8 +289,14 @@ def require_writable(path: Path) -> None:
 
     For those who are about to spend time on a clip before they save it.
     """
-    if path.suffix.lower() not in WRITERS:
-        raise G1MimicError(f"{path}: motions are written as {', '.join(WRITERS)}")
+    _writer(path)
+
+
+def _writer(path: Path) -> Callable[[MotionClip, Path], None]:
+    for known in FORMATS.values():
+        if known.write is not None and known.suffix == path.suffix.lower():
+            return known.write
+    raise G1MimicError(f"{path}: motions are written as {', '.join(suffixes(written=True))}")
 
 
 def save_motion(clip: MotionClip, path: Path) -> None:
@@ -302,5 +305,4 @@ def save_motion(clip: MotionClip, path: Path) -> None:
     Raises:
         G1MimicError: if no writer has this suffix, or the file cannot be written.
     """
-    require_writable(path)
-    WRITERS[path.suffix.lower()](clip, path)
+    _writer(path)(clip, path)

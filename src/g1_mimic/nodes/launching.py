@@ -1,10 +1,11 @@
-"""What the launch files share: typed arguments, and failing when a required node failed."""
+"""What the launch files share: arguments that are settings, and failing when a node failed."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, EmitEvent
@@ -16,7 +17,15 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file, share_dir
-from g1_mimic.settings import read_mapping, ros_parameters, ros_sections
+from g1_mimic.settings import (
+    Settings,
+    choices,
+    read_mapping,
+    ros_parameters,
+    ros_sections,
+    settings_rows,
+    validate,
+)
 from launch import LaunchContext
 
 PARAMS_FILE = "params_file"
@@ -25,15 +34,56 @@ PARAMS_FILE = "params_file"
 RECORDER_TAPS = "_recorder"
 """The node that listens for the recorder; hidden from lists."""
 
-Arguments = Mapping[str, tuple[type, str]]
-"""Type and description of each argument; an empty value means: as the parameter file says."""
+
+class Argument(NamedTuple):
+    """An argument of a launch file. It is empty by default: then the parameter file decides."""
+
+    kind: type
+    description: str
+    choices: tuple[str, ...] = ()
 
 
-def declare(arguments: Arguments) -> list[DeclareLaunchArgument]:
-    """Declare ``arguments``, all empty by default."""
+Arguments = Mapping[str, Argument]
+
+
+def from_settings(
+    model: type[Settings], node: str, default: str, names: Iterable[str], **empty: str
+) -> dict[str, Argument]:
+    """Return arguments that are settings: type, description, choices and default are theirs.
+
+    Args:
+        model: the settings of the node.
+        node: its name.
+        default: name of the parameter file in the package's ``config``.
+        names: the settings.
+        empty: what an empty argument means where that is not what the parameter file says.
+    """
+    path = _config_file(default)
+    shipped = validate(model, ros_parameters(read_mapping(path), node, path), path)
+    rows = {row.key: row for row in settings_rows(model, defaults=shipped)}
+    arguments = {}
+    for name in names:
+        field, text = model.model_fields[name], rows[name].description
+        if name in empty:
+            text = f"{text.partition(' empty:')[0].rstrip(';,.')}; empty: {empty[name]}"
+        elif value := rows[name].default.strip("'"):
+            text = f"{text.rstrip('.')}; empty: as in {PARAMS_FILE} (shipped: {value})"
+        kind: Any = field.annotation if field.annotation in (bool, int, float) else str
+        arguments[name] = Argument(kind, text.rstrip("."), choices(field))
+    return arguments
+
+
+def declare(arguments: Arguments, default: str) -> list[DeclareLaunchArgument]:
+    """Declare ``arguments`` and ``params_file``, which replaces the file ``default``."""
+    file = Argument(str, f"Parameters (YAML); empty: the shipped config/{default}.yaml")
     return [
-        DeclareLaunchArgument(name, default_value="", description=description)
-        for name, (_, description) in arguments.items()
+        DeclareLaunchArgument(
+            name,
+            default_value="",
+            description=argument.description,
+            choices=["", *argument.choices] if argument.choices else None,
+        )
+        for name, argument in {**arguments, PARAMS_FILE: file}.items()
     ]
 
 
@@ -50,10 +100,10 @@ def given_arguments(context: LaunchContext, arguments: Arguments) -> dict[str, A
         if name not in known and near:
             raise G1MimicError(f"unknown argument {name}:=…; did you mean {near[0]}:=…?")
     values = {}
-    for name, (kind, _) in arguments.items():
+    for name, argument in arguments.items():
         text = LaunchConfiguration(name).perform(context).strip()
         if text:
-            values[name] = _convert(name, text, kind)
+            values[name] = _convert(name, text, argument.kind)
     return values
 
 
@@ -95,8 +145,7 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
             looks like a misspelled node, or sections in an order in which the launch's own
             arguments would not count.
     """
-    name = LaunchConfiguration(PARAMS_FILE).perform(context).strip() or default
-    path = find_file(name, subdirs=["config"], suffixes=[".yaml"], what=PARAMS_FILE)
+    path = _config_file(LaunchConfiguration(PARAMS_FILE).perform(context).strip() or default)
     data, nodes = read_mapping(path), list(nodes)
     for section in ros_sections(data):
         last = section.rpartition("/")[2]
@@ -127,6 +176,29 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
     return str(path)
 
 
+def _config_file(name: str) -> Path:
+    return find_file(name, subdirs=["config"], suffixes=[".yaml"], what=PARAMS_FILE)
+
+
+def package_node(executable: str, parameters: list[Any], *, named: bool = True) -> Node:
+    """Return a process of the package.
+
+    Args:
+        executable: what runs, and the name of the node.
+        parameters: of the node; with a name they come after what a parameter file says.
+        named: False if the process has several nodes.
+    """
+    return Node(
+        package="g1_mimic",
+        executable=executable,
+        name=executable if named else None,
+        namespace="" if named else None,
+        output="both",
+        emulate_tty=True,
+        parameters=parameters,
+    )
+
+
 def monitor(robot: Any, view: bool = True) -> list[Node]:
     """Return the node ``monitor`` and, where ROS's robot_state_publisher is installed, that too.
 
@@ -152,16 +224,7 @@ def monitor(robot: Any, view: bool = True) -> list[Node]:
                 remappings=[("robot_description", "robot_state_publisher/robot_description")],
             )
         )
-    node = Node(
-        package="g1_mimic",
-        executable="monitor",
-        name="monitor",
-        namespace="",
-        output="both",
-        emulate_tty=True,
-        parameters=[parameters],
-    )
-    return [node, *others]
+    return [package_node("monitor", [parameters]), *others]
 
 
 def _is_installed(package: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
@@ -21,6 +21,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
 from g1_mimic.cdr import read_stamp
+from g1_mimic.deployment.settings import PolicyChoice
 from g1_mimic.errors import G1MimicError
 from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Diagnostics, Reading, steady_timer
 from g1_mimic.nodes.shared.message_types import (
@@ -40,7 +41,6 @@ from g1_mimic.recording.facts import recording_facts
 from g1_mimic.recording.log_times import LogTimes, Received
 from g1_mimic.recording.transforms import TF_FIELDS, TF_KIND, RobotTransforms
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.settings import Settings
 
 _DRAIN_PERIOD = 0.004
 """Wall period in which messages are taken: two states in real time, s."""
@@ -58,10 +58,8 @@ _AWAITED = (_JOINT_STATES, "/joint_targets")
 """Topics on which simulation and policy node wait for the recorder (``wait_for``)."""
 
 
-class RecorderSettings(Settings):
-    """Parameters of ``recorder``."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
+class RecorderSettings(PolicyChoice):
+    """Parameters of ``recorder``; policy and robot are for the record, their limits go into it."""
 
     file: str = ""
     """MCAP file to write; empty: recordings/DATE-TIME.mcap in the working directory."""
@@ -69,12 +67,6 @@ class RecorderSettings(Settings):
     """Names or patterns of the topics to record, with their leading slash."""
     exclude: list[str] = Field(["/clock", "/robot_markers"], min_length=1)
     """Names or patterns of topics to leave out: by default what is in the others anyway."""
-    policy: str = ""
-    """Policy file that is run, for the record; its limits go into the file."""
-    action_scale: str = ""
-    """As that of the policy node."""
-    robot: str = ""
-    """Robot profile (name or path) whose limits go into the file; empty: that of the policy."""
     flush_period: float = Field(1.0, ge=0.05, le=60.0)
     """Wall time after which messages are in the file for good, whatever happens, s."""
 

@@ -13,7 +13,8 @@ from g1_mimic.deployment.controller import PolicyController
 from g1_mimic.deployment.safety import ControllerSettings
 from g1_mimic.deployment.tracking_report import TrackingReport
 from g1_mimic.policy.load import load_policy, profile_of
-from g1_mimic.simulation.setup import SimSettings, make_simulator
+from g1_mimic.simulation.settings import SimSettings
+from g1_mimic.simulation.setup import make_simulator
 from g1_mimic.simulation.simulator import STATE_PERIOD_NS
 
 

@@ -10,14 +10,15 @@ import mujoco
 import numpy as np
 
 from g1_mimic.control.state import MotorTarget, RobotState
-from g1_mimic.envs.disturbances import (
-    add_base_velocity,
+from g1_mimic.envs.disturbances import add_base_velocity, draw_push
+from g1_mimic.envs.drawn_robots import (
+    RobotDraw,
     draw_noise,
-    draw_push,
-    has_sensor_errors,
+    draw_robots,
+    randomise_model,
     sense,
 )
-from g1_mimic.envs.randomisation import Randomisation, RobotDraw, draw_robots, randomise_model
+from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.robot.model import FLOOR_GEOM, HOIST, Feet, build_model, home_qpos, set_gains
 from g1_mimic.robot.names import END_EFFECTOR_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -99,7 +100,7 @@ class Simulator:
         self._rng = np.random.default_rng(seed)
         self._start_noise = start_noise
         self._ranges = ranges = randomisation.resolved()
-        self._sensors_err = has_sensor_errors(ranges)
+        self._sensors_err = ranges.falsifies_sensors()
         self._torques_err, self._pushes = any(ranges.torque_noise), any(ranges.push_velocity)
         self._delay_periods = round(state_delay / (STATE_PERIOD_NS * 1e-9))
         self._dropout = state_dropout
@@ -118,7 +119,7 @@ class Simulator:
         if self._draw is None or self._ranges.every_episode:
             self._draw = draw_robots(self._ranges, 1, self.model.nbody, self._rng)
             randomise_model(self.model, self._nominal, self._draw, 0, self._scratch)
-        self._offset, self._gyro_bias = self._draw.encoder_offset[0], self._draw.gyro_bias[0]
+        self._offset = self._draw.encoder_offset[0]
         self._target_delay_ns = round(float(self._draw.action_delay[0]) * 1e9)
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[:] = self._start
@@ -237,8 +238,9 @@ class Simulator:
         if self._delay_periods:
             state = replace(state, stamp=self.time_ns)
         if self._sensors_err:
+            assert self._draw is not None
             noise = draw_noise(self._ranges, self._rng)
-            state = sense(state, self._offset, self._gyro_bias, noise)
+            state = sense(state, self._ranges, self._draw, 0, noise)
         self._state = state
         self.lost = self._dropout > 0.0 and self._rng.random() < self._dropout
 

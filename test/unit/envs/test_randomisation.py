@@ -8,24 +8,20 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
+from one_more import in_a_fresh_interpreter
 
 from g1_mimic.control.state import RobotState
 from g1_mimic.envs.config import EnvConfig
-from g1_mimic.envs.disturbances import (
-    RandomisedRobots,
-    add_base_velocity,
-    draw_noise,
-    draw_push,
-    sense,
-)
-from g1_mimic.envs.randomisation import (
-    PRESETS,
-    Randomisation,
+from g1_mimic.envs.disturbances import RandomisedRobots, add_base_velocity, draw_push
+from g1_mimic.envs.drawn_robots import (
     RobotDraw,
     damping_ratio,
+    draw_noise,
     draw_robots,
     randomise_model,
+    sense,
 )
+from g1_mimic.envs.randomisation import PRESETS, Randomisation
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.files import load_motion
@@ -102,7 +98,7 @@ def test_every_preset_is_valid_and_known(preset: Any) -> None:
     [
         ({"friction": [1.2, 0.3]}, "friction: the lower end 1.2 is above the upper end 0.3"),
         ({"link_mass": [0.0, 1.0]}, "link_mass: 0 is below 0.1"),
-        ({"preset": "isaac"}, "randomisation.preset: Input should be 'none', 'mild'"),
+        ({"preset": "isaac"}, "randomisation.preset: 'isaac' is none of none, mild"),
         ({"frictoin": [1, 1]}, "did you mean 'friction'?"),
         ({"gyro_noise": -1.0}, "randomisation.gyro_noise: Input should be greater"),
         ({"torso_com": [float("nan"), 0, 0]}, "torso_com.0: Input should be"),
@@ -113,6 +109,60 @@ def test_impossible_ranges_are_one_line(data: dict[str, Any], words: str) -> Non
     with pytest.raises(G1MimicError) as error:
         validate(EnvConfig, {"randomisation": data}, "x.yaml")
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def _one_more_key() -> None:
+    from typing import Annotated
+
+    import numpy as np
+    from pydantic import Field
+
+    from g1_mimic.envs import randomisation
+    from g1_mimic.envs.drawn_robots import Drawn
+
+    class Randomisation(randomisation.Randomisation):
+        joint_damping: Annotated[
+            randomisation.Range,
+            randomisation.Lowest(0.0),
+            Drawn((29,), lambda model, nominal, by: np.copyto(model.dof_damping[6:], by)),
+        ] = Field((0.0, 0.0), description="Viscous friction of each joint.")
+        tilt: Annotated[randomisation.Width, Drawn((3,), sensed="base_ang_vel", noise=True)] = 0.0
+
+    randomisation.Randomisation = Randomisation  # type: ignore[misc]
+
+    from one_more import shown_everywhere
+
+    from g1_mimic.envs.config import EnvConfig
+    from g1_mimic.envs.tracking_env import TrackingEnv
+    from g1_mimic.motion.files import load_motion
+    from g1_mimic.robot.profile import load_profile
+    from g1_mimic.simulation.simulator import Simulator
+
+    key, about = "env.randomisation.joint_damping", "Viscous friction of each joint."
+    shown_everywhere(key, "[0.0, 0.0]", about)
+    (row,) = (r for r in randomisation.randomisation_table() if r.key == "joint_damping")
+    assert row.description == about and not any(row.presets)
+    profile = load_profile("g1_29dof")
+    ranges = {"joint_damping": (0.2, 0.4), "tilt": 0.5}
+    config = EnvConfig(threads=1, randomisation=ranges)
+    env = TrackingEnv(load_motion("stand"), profile, config, 3, seed=1)
+    seen = env.reset(0)
+    assert env.robots.models is not None
+    drawn = np.array([model.dof_damping[6:] for model in env.robots.models])
+    np.testing.assert_array_equal(drawn, env.robots.draw.joint_damping)
+    assert len(np.unique(drawn)) == 3 * 29 and 0.2 <= drawn.min() < drawn.max() <= 0.4
+    calm = TrackingEnv(load_motion("stand"), profile, EnvConfig(threads=1), 3, seed=1)
+    off = (seen.policy - calm.reset(0).policy)[:, 64:67]  # the gyroscope
+    assert 0.1 < np.abs(off).max() <= 0.5
+    sim = Simulator(profile, randomisation=config.randomisation)
+    assert 0.2 <= sim.model.dof_damping[6:].min() < sim.model.dof_damping[6:].max() <= 0.4
+    env.close()
+    calm.close()
+
+
+def test_one_more_key_is_one_more_field() -> None:
+    """It is found wherever settings are told, is drawn for each robot, and does what it says."""
+    in_a_fresh_interpreter(_one_more_key)
 
 
 # -- models ---------------------------------------------------------------------------------------
@@ -264,16 +314,18 @@ def test_measurements_have_uniform_errors_of_the_given_width() -> None:
     """Noise fills its width evenly; a turned pelvis stays a unit quaternion."""
     ranges = Randomisation(preset="beyondmimic").resolved()
     noise = draw_noise(ranges, np.random.default_rng(0), (4000,))
-    for values, width in ((noise.joint_pos, 0.01), (noise.joint_vel, 0.5), (noise.ang_vel, 0.2)):
+    for name, width in (("joint_pos", 0.01), ("joint_vel", 0.5), ("ang_vel", 0.2)):
+        values = noise[name]
         assert np.abs(values).max() <= width
         assert values.std() == pytest.approx(width / np.sqrt(3), rel=0.02)
     quat = np.tile([1.0, 0.0, 0.0, 0.0], (4000, 1))
     zero = np.zeros((4000, 29))
     state = RobotState(0, zero, zero, quat, zero[:, :3])
-    measured = sense(state, np.zeros(29), np.zeros(3), noise)
+    draw = draw_robots(ranges, 1, 31, np.random.default_rng(0))
+    measured = sense(state, ranges, draw, slice(None), noise)
     np.testing.assert_allclose(np.linalg.norm(measured.base_quat, axis=-1), 1.0)
     # a small rotation vector is twice the quaternion's vector part
-    np.testing.assert_allclose(2 * measured.base_quat[:, 1:], noise.orientation, atol=1e-4)
+    np.testing.assert_allclose(2 * measured.base_quat[:, 1:], noise["orientation"], atol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 4, 6, 8])

@@ -25,8 +25,9 @@ from g1_mimic.evaluation.conditions import (
     half_failure,
     pushes,
 )
+from g1_mimic.evaluation.options import Options
 from g1_mimic.evaluation.policy_env import make_policy_env
-from g1_mimic.evaluation.suite import Options, assess
+from g1_mimic.evaluation.suite import assess
 from g1_mimic.policy.runtime import OnnxPolicy
 
 
@@ -189,7 +190,7 @@ def test_a_page_without_pictures_says_why(
     ("options", "words"),
     [
         (["--suite", "moon"], "--suite moon: the parts are"),
-        (["--episodes", "0"], "--episodes and --seconds must be positive"),
+        (["--episodes", "0"], "arguments: episodes: Input should be greater"),
         (["--html", "page.txt"], "must end in .html"),
         (["--film"], "give --html FILE too"),
     ],

@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_more import help_of
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.files import (
+    FORMATS,
+    Format,
+    inspect_motion,
     load_motion,
+    motion_formats_table,
+    motions_in,
     read_trajectory,
     save_csv,
     save_json,
@@ -22,6 +28,7 @@ from g1_mimic.motion.files import (
     save_npz,
 )
 from g1_mimic.motion.formats.joints import ISAAC_BODY_NAMES, ISAAC_JOINT_NAMES, JOINT_ORDERS
+from g1_mimic.motion.formats.orders import ReadOptions
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.trajectory import Trajectory, resample
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES, TRACKED_BODY_NAMES
@@ -567,3 +574,37 @@ def test_orders_are_never_told_wrongly(
             np.testing.assert_allclose(again.joint_pos, clip.joint_pos, atol=1e-7)
             assert f"quaternion read as {order}" in again.notes[0], file
     assert refused <= 2  # a robot that hardly moves, heading along x
+
+
+def test_one_more_format_is_one_more_entry(
+    clip: MotionClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read by its content, by its name and in folders, written, and told in all places."""
+
+    def read(path: Path, options: ReadOptions) -> Trajectory:
+        name, fps, *rows = path.read_text().split("\n")
+        table = np.array([row.split() for row in rows], dtype=float)
+        return Trajectory(name, float(fps), table[:, :3], table[:, 3:7], table[:, 7:])
+
+    def write(clip: MotionClip, path: Path) -> None:
+        rows = (" ".join(map(repr, row)) for row in clip.qpos().tolist())
+        path.write_text("\n".join(["dancing", repr(clip.fps), *rows]))
+
+    def recognise(path: Path, head: bytes) -> str:
+        return "its title" if head.startswith(b"dancing") else ""
+
+    known = Format("text of ours", read, ".txt", recognise, write)
+    monkeypatch.setitem(FORMATS, "text", known)
+    save_motion(clip, tmp_path / "a.txt")
+    (tmp_path / "named_otherwise").write_text((tmp_path / "a.txt").read_text())
+    same(load_motion(tmp_path / "named_otherwise"), clip)
+    same(load_motion(tmp_path / "a"), clip)  # the suffix is one of those that are looked for
+    same(load_motion(tmp_path / "a.txt", format="text"), clip)
+    assert motions_in(tmp_path) == [str(tmp_path / "a.txt")]
+    _, report = inspect_motion(tmp_path / "a.txt")
+    assert report.figures["format"] == "text of ours, by its title"
+    assert motion_formats_table()[-1] == ("text", "text of ours", ".txt", True)
+    assert "sonic, text (told" in help_of("motion", "info")
+    assert "write: .json, .npz, .csv, .txt" in help_of("motion", "convert")
+    with pytest.raises(G1MimicError, match=r"one of json, .*, text, not 'txet'; did you .* 'text'"):
+        load_motion(tmp_path / "a.txt", format="txet")

@@ -9,10 +9,21 @@ import pytest
 pytest.importorskip("launch.actions")
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.nodes.launching import given_arguments, parameter_file
+from g1_mimic.learning.config import TrainConfig
+from g1_mimic.nodes.launching import (
+    Argument,
+    declare,
+    from_settings,
+    given_arguments,
+    parameter_file,
+)
 from launch import LaunchContext
 
-ARGUMENTS = {"motion": (str, ""), "num_envs": (int, ""), "resume": (bool, "")}
+ARGUMENTS = {
+    "motion": Argument(str, ""),
+    "num_envs": Argument(int, ""),
+    "resume": Argument(bool, ""),
+}
 
 
 def context(**values: str) -> LaunchContext:
@@ -20,6 +31,22 @@ def context(**values: str) -> LaunchContext:
     defaults = {**dict.fromkeys(ARGUMENTS, ""), "params_file": ""}
     result.launch_configurations.update({**defaults, **values})
     return result
+
+
+def test_arguments_are_settings() -> None:
+    """Type, description, choices and the default of the shipped file come from the settings."""
+    names = ["num_envs", "sampling", "run_dir", "resume"]
+    arguments = from_settings(TrainConfig, "trainer", "train", names, run_dir="a new one")
+    assert arguments["num_envs"] == (
+        int, "Robots simulated side by side; empty: as in params_file (shipped: 64)", ()
+    )  # fmt: skip
+    assert arguments["run_dir"].description == "Folder of the run; empty: a new one"
+    assert arguments["resume"].kind is bool
+    declared = {argument.name: argument for argument in declare(arguments, "train")}
+    assert [*declared] == [*names, "params_file"]
+    assert declared["sampling"].choices == ["", "uniform", "per", "lap", "per_critic", "recency"]
+    assert "(shipped: lap)" in declared["sampling"].description
+    assert "config/train.yaml" in declared["params_file"].description
 
 
 def test_empty_arguments_are_not_given() -> None:

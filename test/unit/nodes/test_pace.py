@@ -14,7 +14,7 @@ from g1_mimic.control.state import MotorTarget, RobotState
 from g1_mimic.nodes.shared.common import OK, WARN
 from g1_mimic.nodes.simulation import pace
 from g1_mimic.robot.profile import load_profile
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 from g1_mimic.simulation.simulator import STATE_PERIOD_NS, Simulator
 
 PROFILE = load_profile("g1_29dof")

@@ -16,7 +16,7 @@ from g1_mimic.files import share_dir
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import JOINT_NAMES
 from g1_mimic.simulation.closed_loop import ClosedLoop
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 
 QUICK = ControllerSettings(stand_time=0.2)
 EVERYTHING = {

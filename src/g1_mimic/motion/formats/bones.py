@@ -51,7 +51,7 @@ def bones_trajectory(
         notes.append(f"no frame rate stored: {DEFAULT_FPS:g} Hz, as in that collection")
     return Trajectory(
         name=path.stem,
-        fps=DEFAULT_FPS if options.source_fps is None else options.source_fps,
+        fps=options.rate(DEFAULT_FPS),
         root_pos=table[:, [place[name] for name in _POSITION]] / 100.0,
         root_quat=quat_from_rpy(*rotation.T),
         joint_pos=to_joint_order(angles, plain, str(path)),

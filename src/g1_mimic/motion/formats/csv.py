@@ -29,6 +29,12 @@ _ROOT = {"xyzw": "x,y,z,qx,qy,qz,qw", "wxyz": "x,y,z,qw,qx,qy,qz"}
 _MAX_BYTES = 1 << 29
 
 
+def recognise_csv(path: Path, head: bytes) -> str:
+    """Return by what a file that begins with ``head`` is recognised; empty if it is another's."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return "the first line" if text[:1] in b"0123456789+-.#" and b"," in text else ""
+
+
 def read_csv(path: Path, options: ReadOptions) -> Trajectory:
     """Read a 36-column CSV.
 
@@ -60,10 +66,9 @@ def read_csv(path: Path, options: ReadOptions) -> Trajectory:
         quat, joints, notes = settle_orders(
             str(path), table[:, :3], table[:, 3:7], table[:, 7:], options
         )
-    fps = head.get("fps") or options.source_fps
     return Trajectory(
         name=head.get("name", path.stem),
-        fps=DEFAULT_FPS if fps is None else float(fps),
+        fps=float(head["fps"]) if head else options.rate(DEFAULT_FPS),
         root_pos=table[:, :3],
         root_quat=quat,
         joint_pos=joints,

@@ -44,6 +44,11 @@ _OPTIONAL = ("name", "looped", "columns")
 _COLUMNS = ["root_pos x y z [m]", "root_quat w x y z", "joint_pos [rad]"]
 
 
+def recognise_json(path: Path, head: bytes) -> str:
+    """Return by what a file that begins with ``head`` is recognised; empty if it is another's."""
+    return "the first bytes" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else ""
+
+
 def read_json(path: Path, options: ReadOptions) -> Trajectory:
     """Read a clip in the package's JSON, which says all there is to be told.
 

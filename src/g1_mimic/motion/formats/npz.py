@@ -26,7 +26,12 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats.joints import BODY_ORDERS, JOINT_ORDERS, to_joint_order
-from g1_mimic.motion.formats.orders import QUAT_ORDERS, ReadOptions, quat_to_wxyz
+from g1_mimic.motion.formats.orders import (
+    QUAT_ORDERS,
+    VELOCITY_TOLERANCE,
+    ReadOptions,
+    quat_to_wxyz,
+)
 from g1_mimic.motion.kinematics import complete_trajectory, forward_kinematics
 from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory, one_line
 from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
@@ -34,8 +39,6 @@ from g1_mimic.robot.names import BODY_NAMES, NUM_JOINTS
 _FIT = 0.05
 """m: the right order fits to about a centimetre, a wrong one only to decimetres."""
 _CLEARLY_BETTER = 3.0
-_VELOCITY_TOLERANCE = 0.05
-"""m/s and rad/s on average: above it the stored velocities are worth a note."""
 _VELOCITY_FRAMES = 500
 _MAX_BYTES = 1 << 30
 """Of the arrays that are read, when decompressed."""
@@ -44,6 +47,31 @@ _KEYS = (
     *("fps", "joint_pos", "joint_vel", "body_pos_w", "body_quat_w"),
     *("body_lin_vel_w", "body_ang_vel_w", "looped", *_TEXTS),
 )
+
+
+def recognise_npz(path: Path, head: bytes) -> str:
+    """Return by what a file that begins with ``head`` is recognised; empty if it is another's.
+
+    Raises:
+        G1MimicError: for an archive that is known to be something else.
+    """
+    if not head.startswith(b"PK\x03\x04"):
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        names = []  # the reader says what is damaged
+    if any(name.endswith("data.pkl") for name in names):
+        raise G1MimicError(
+            f"{path} is a file of torch (ProtoMotions?), which is not read; export it as CSV or npz"
+        )
+    if {"poses.npy", "trans.npy"} <= set(names):
+        raise G1MimicError(
+            f"{path} holds a human's motion (AMASS, SMPL); retarget it to the G1 first, e.g. with "
+            "GMR"
+        )
+    return "the first bytes"
 
 
 def read_npz(path: Path, options: ReadOptions) -> Trajectory:
@@ -245,7 +273,7 @@ def _with_velocity_notes(
     notes = [
         f"the file's {key} is {value:.2f} {what} on average; recomputed"
         for key, (value, what) in off.items()
-        if not value <= _VELOCITY_TOLERANCE
+        if not value <= VELOCITY_TOLERANCE
     ]
     return replace(trajectory, notes=(*trajectory.notes, *notes))
 

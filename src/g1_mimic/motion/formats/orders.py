@@ -9,7 +9,7 @@ import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.formats.joints import JOINT_ORDERS, to_joint_order
-from g1_mimic.motion.kinematics import forward_kinematics
+from g1_mimic.motion.kinematics import forward_kinematics, linear_velocity
 from g1_mimic.motion.trajectory import LARGEST
 from g1_mimic.robot.names import BODY_NAMES
 from g1_mimic.robot.skeleton import FOOT_BODY_NAMES
@@ -30,6 +30,8 @@ _BEYOND = 0.02
 DEGREES = 7.0
 """rad: no joint of the G1 turns this far; angles in degrees do."""
 _SAMPLES = 600
+VELOCITY_TOLERANCE = 0.05
+"""m/s and rad/s on average: above it stored velocities are worth a note."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class ReadOptions:
         ):
             if value is not None and value not in known:
                 raise G1MimicError(f"{option} is {' or '.join(known)}, not '{value}'")
+
+    def rate(self, usual: float) -> float:
+        """Return the frame rate (Hz) of a file without one: what was told, else the usual one."""
+        return usual if self.source_fps is None else self.source_fps
 
     def refuse(self, source: object, *options: str) -> None:
         """Raise ``G1MimicError`` if one of ``options`` was told of a file that says it itself."""
@@ -130,6 +136,18 @@ def settle_orders(
         to_joint_order(joints, JOINT_ORDERS[order], source),
         (quat_note, joint_note),
     )
+
+
+def velocity_notes(
+    name: str, stored: np.ndarray, joints: np.ndarray, fps: float
+) -> tuple[str, ...]:
+    """Return a note if stored joint velocities [T, J] are not those of the angles [T, J]."""
+    if len(joints) < 2:
+        return ()
+    off = abs(stored - linear_velocity(joints, fps, joints[:0], joints[:0])).mean()
+    if off <= VELOCITY_TOLERANCE:
+        return ()
+    return (f"the file's {name} is {off:.2f} rad/s off on average; recomputed",)
 
 
 def _sample(frames: int) -> np.ndarray:

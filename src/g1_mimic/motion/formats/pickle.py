@@ -16,30 +16,40 @@ Joints are in MJCF order. The files are read as data (``safe_pickle``), never ru
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.formats.joints import with_default_wrists
-from g1_mimic.motion.formats.orders import ReadOptions, quat_to_wxyz, settle_orders
+from g1_mimic.motion.formats.orders import (
+    ReadOptions,
+    quat_to_wxyz,
+    settle_orders,
+    velocity_notes,
+)
 from g1_mimic.motion.formats.safe_pickle import load_pickle
-from g1_mimic.motion.kinematics import linear_velocity
 from g1_mimic.motion.trajectory import LARGEST, MAX_FRAMES, Trajectory, one_line
 from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.rotations import quat_error, quat_from_rotation_vector
 
-_ASAP = ("root_trans_offset", "root_rot", "dof", "fps")
-_GMR = ("fps", "root_pos", "root_rot", "dof_pos")
-_MIMICKIT = ("fps", "frames")
-_SONIC = ("joint_pos", "body_pos_w", "body_quat_w")
 _SONIC_FPS = 50.0
 _JOINTS_WITHOUT_WRISTS = 23
 _AGREE = 1e-2
 """rad: two records of the same angles differ by rounding only."""
-_VELOCITY_TOLERANCE = 0.05
+_COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")
+"""How zlib's and gzip's data begin, which is how joblib compresses. A CSV may begin with x, too."""
+
+
+def recognise_pickle(path: Path, head: bytes) -> str:
+    """Return by what a file that begins with ``head`` is recognised; empty if it is another's."""
+    # Protocols 0 and 1 begin with the opcode of a dictionary, list or global, not with numbers.
+    as_text = head[:1] in (b"(", b"}", b"]") or head.startswith(b"ccollections\n")
+    found = head[:1] == b"\x80" or head[:2] in _COMPRESSED or as_text
+    return "the first bytes" if found else ""
 
 
 def read_pickle(path: Path, options: ReadOptions) -> Trajectory:
@@ -66,23 +76,20 @@ def read_pickle(path: Path, options: ReadOptions) -> Trajectory:
     kind = _kind(data)
     if not kind:
         keys = ", ".join(one_line(key, 40) for key in list(data)[:8]) or "none"
+        known = [f"{kind.title} ({', '.join(kind.keys)})" for kind in KINDS.values()]
         raise G1MimicError(
-            f"{source} is no motion of GMR ({', '.join(_GMR)}), ASAP ({', '.join(_ASAP)}), "
-            f"MimicKit ({', '.join(_MIMICKIT)}) or SONIC ({', '.join(_SONIC)}): its keys are {keys}"
+            f"{source} is no motion of {', '.join(known[:-1])} or {known[-1]}: its keys are {keys}"
         )
     if options.format not in (None, "pkl", kind):
         raise G1MimicError(f"{source} has the keys of a {kind} file, not {options.format}")
     if "fps" in data:
         options.refuse(source, "source_fps")
-    trajectory = _READERS[kind](source, name, data, options)
-    return replace(trajectory, notes=(f"a motion of {_TITLES[kind]}", *trajectory.notes))
+    trajectory = KINDS[kind].read(source, name, data, options)
+    return replace(trajectory, notes=(f"a motion of {KINDS[kind].title}", *trajectory.notes))
 
 
 def _kind(data: dict[str, Any]) -> str | None:
-    for kind, keys in (("asap", _ASAP), ("gmr", _GMR), ("mimickit", _MIMICKIT), ("sonic", _SONIC)):
-        if all(key in data for key in keys):
-            return kind
-    return None
+    return next((name for name, kind in KINDS.items() if all(k in data for k in kind.keys)), None)
 
 
 def _pick(path: Path, data: dict[str, Any], key: str | None) -> tuple[str, dict[str, Any]]:
@@ -103,13 +110,9 @@ def _pick(path: Path, data: dict[str, Any], key: str | None) -> tuple[str, dict[
 def _read_gmr(source: str, name: str, data: dict[str, Any], options: ReadOptions) -> Trajectory:
     pos = _array(source, data, "root_pos", (None, 3))
     raw = _array(source, data, "root_rot", (len(pos), 4))
-    joints = _array(source, data, "dof_pos", (len(pos), None))
-    if joints.shape[1] == _JOINTS_WITHOUT_WRISTS:
-        joints, wrists = with_default_wrists(joints), _WRISTS
-    elif joints.shape[1] == NUM_JOINTS:
-        wrists = ()
-    else:
-        raise _wrong_robot(source, "dof_pos", joints.shape[1])
+    joints, wrists = _all_joints(
+        source, "dof_pos", _array(source, data, "dof_pos", (len(pos), None))
+    )
     quat, joints, notes = settle_orders(
         source, pos, raw, joints, options, quat_convention="xyzw", joint_convention="mjcf"
     )
@@ -122,11 +125,7 @@ def _read_asap(source: str, name: str, data: dict[str, Any], options: ReadOption
     raw = _array(source, data, "root_rot", (len(pos), 4))
     joints = _array(source, data, "dof", (len(pos), None))
     count = joints.shape[1]
-    if count not in (_JOINTS_WITHOUT_WRISTS, NUM_JOINTS):
-        raise _wrong_robot(source, "dof", count, _JOINTS_WITHOUT_WRISTS)
-    full, wrists = joints, _NO_WRISTS
-    if count == _JOINTS_WITHOUT_WRISTS:
-        full, wrists = with_default_wrists(joints), _WRISTS
+    full, wrists = _all_joints(source, "dof", joints)
     order = options.quat_order or "xyzw"
     notes = [f"quaternion read as {order}" + (", as told" if options.quat_order else "")]
     if "pose_aa" in data and np.isfinite(raw).all():
@@ -157,13 +156,7 @@ def _read_mimickit(
 ) -> Trajectory:
     options.refuse(source, "quat_order")
     frames = _array(source, data, "frames", (None, None))
-    width = frames.shape[1] - 6
-    if width == _JOINTS_WITHOUT_WRISTS:
-        joints, wrists = with_default_wrists(frames[:, 6:]), _WRISTS
-    elif width == NUM_JOINTS:
-        joints, wrists = frames[:, 6:], ()
-    else:
-        raise _wrong_robot(source, "frames", max(width, 0))
+    joints, wrists = _all_joints(source, "frames", frames[:, 6:])
     quat = quat_from_rotation_vector(frames[:, 3:6])
     if wrists:
         options.refuse(source, "joints")
@@ -188,39 +181,47 @@ def _read_sonic(source: str, name: str, data: dict[str, Any], options: ReadOptio
     quat, joints, notes = settle_orders(
         source, pos, raw, joints, options, quat_convention="wxyz", joint_convention="isaac"
     )
-    fps = _fps(source, data) if "fps" in data else options.source_fps
-    return Trajectory(name, _SONIC_FPS if fps is None else fps, pos, quat, joints, notes=notes)
+    fps = _fps(source, data) if "fps" in data else options.rate(_SONIC_FPS)
+    return Trajectory(name, fps, pos, quat, joints, notes=notes)
 
 
-_READERS = {
-    "gmr": _read_gmr,
-    "asap": _read_asap,
-    "mimickit": _read_mimickit,
-    "sonic": _read_sonic,
+class Kind(NamedTuple):
+    """One system's pickles."""
+
+    title: str
+    keys: tuple[str, ...]
+    """What it is recognised by."""
+    read: Callable[[str, str, dict[str, Any], ReadOptions], Trajectory]
+
+
+KINDS = {
+    "gmr": Kind("GMR", ("fps", "root_pos", "root_rot", "dof_pos"), _read_gmr),
+    "asap": Kind("ASAP or PBHC", ("root_trans_offset", "root_rot", "dof", "fps"), _read_asap),
+    "mimickit": Kind("MimicKit", ("fps", "frames"), _read_mimickit),
+    "sonic": Kind("SONIC", ("joint_pos", "body_pos_w", "body_quat_w"), _read_sonic),
 }
-_TITLES: dict[str, str] = {
-    "gmr": "GMR",
-    "asap": "ASAP or PBHC",
-    "mimickit": "MimicKit",
-    "sonic": "SONIC",
-}
-_NO_WRISTS: tuple[str, ...] = ()
-_WRISTS: tuple[str, ...] = ("23 joints stored: the wrists stand at their default position",)
+"""By the names under which users tell them."""
 
 
-def _velocity_notes(source: str, data: dict[str, Any], joints: np.ndarray, fps: float) -> list[str]:
+def _velocity_notes(
+    source: str, data: dict[str, Any], joints: np.ndarray, fps: float
+) -> tuple[str, ...]:
     for key in ("dof_vel", "dof_vels"):
         if key in data and len(joints) > 1:
-            stored = _array(source, data, key, joints.shape)
-            off = abs(stored - linear_velocity(joints, fps, joints[:0], joints[:0])).mean()
-            if not off <= _VELOCITY_TOLERANCE:
-                return [f"the file's {key} is {off:.2f} rad/s off on average; recomputed"]
-    return []
+            return velocity_notes(key, _array(source, data, key, joints.shape), joints, fps)
+    return ()
 
 
-def _wrong_robot(source: str, key: str, joints: int, expected: int = NUM_JOINTS) -> G1MimicError:
-    return G1MimicError(
-        f"{source}: {key} has {joints} joints; the G1 has {expected}. Another robot's motion?"
+def _all_joints(source: str, key: str, joints: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return 29 joints [T, 29] of 29 or of 23, and a note on the wrists that were added."""
+    count = joints.shape[1]
+    if count == NUM_JOINTS:
+        return joints, ()
+    if count == _JOINTS_WITHOUT_WRISTS:
+        note = "23 joints stored: the wrists stand at their default position"
+        return with_default_wrists(joints), (note,)
+    raise G1MimicError(
+        f"{source}: {key} has {count} joints; the G1 has {NUM_JOINTS}. Another robot's motion?"
     )
 
 

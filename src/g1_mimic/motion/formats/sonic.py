@@ -13,15 +13,17 @@ import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.formats.csv import parse_table, read_lines
-from g1_mimic.motion.formats.orders import ReadOptions, settle_orders
-from g1_mimic.motion.kinematics import linear_velocity
+from g1_mimic.motion.formats.orders import ReadOptions, settle_orders, velocity_notes
 from g1_mimic.motion.trajectory import Trajectory
 from g1_mimic.robot.names import NUM_JOINTS
 
 FILES = ("joint_pos.csv", "body_pos.csv", "body_quat.csv")
 DEFAULT_FPS = 50.0
-_VELOCITY_TOLERANCE = 0.05
-"""rad/s on average."""
+
+
+def recognise_sonic(path: Path, head: bytes) -> str:
+    """Return by what a folder is recognised; empty if it is another's."""
+    return "its files" if (path / FILES[0]).is_file() else ""
 
 
 def read_sonic(path: Path, options: ReadOptions) -> Trajectory:
@@ -53,7 +55,7 @@ def read_sonic(path: Path, options: ReadOptions) -> Trajectory:
             f"{path}: {len(joints)} frames of joint_pos, {len(pos)} of body_pos, {len(quat)} of "
             "body_quat"
         )
-    fps = DEFAULT_FPS if options.source_fps is None else options.source_fps
+    fps = options.rate(DEFAULT_FPS)
     root_quat, joint_pos, notes = settle_orders(
         str(path), pos, quat, joints, options, quat_convention="wxyz", joint_convention="isaac"
     )
@@ -84,7 +86,4 @@ def _velocity_note(path: Path, joints: np.ndarray, fps: float) -> tuple[str, ...
     stored = _table(file, NUM_JOINTS, 1)
     if stored.shape != joints.shape:
         return (f"joint_vel.csv has {len(stored)} frames, not {len(joints)}; recomputed",)
-    off = abs(stored - linear_velocity(joints, fps, joints[:0], joints[:0])).mean()
-    if off <= _VELOCITY_TOLERANCE:
-        return ()
-    return (f"the file's joint_vel is {off:.2f} rad/s off on average; recomputed",)
+    return velocity_notes("joint_vel", stored, joints, fps)

@@ -4,40 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from g1_mimic.deployment.safety import ControllerSettings
+from g1_mimic.deployment.settings import RunSettings
 from g1_mimic.settings import LIVE
 
 
-class PolicyNodeSettings(ControllerSettings):
-    """Parameters of ``policy``."""
+class PolicyNodeSettings(RunSettings, ControllerSettings):
+    """Parameters of ``policy``; on a robot, too, ``realtime_factor`` is 1."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    policy: str = ""
-    """Policy file: a path, or the name of one of the package's own."""
-    action_scale: str = ""
-    """For a policy without one: rad per unit action, or 'effort' for 0.25·effort/stiffness."""
     motion: str = ""
-    """What it tracks: names of clips that the policy carries, or other motions (names, files,
-    folders), comma-separated, the first one to begin with; empty: all that it carries."""
-    robot: str = ""
-    """Robot profile (name or path) whose limits hold; empty: the one of the policy."""
+    """What to track: clips that the policy carries, or other motions (names, files, folders),
+    comma-separated; the first to begin with; empty: all that it carries."""
     autostart: bool = False
     """Configure and activate without a lifecycle manager."""
     odometry: bool = False
     """Wait for the topic odom with every state: tracking errors in position, judging falls."""
-    faults: str = ""
-    """File of faults on purpose (YAML), of which inference and process concern this node."""
     report: str = ""
     """Where to write the JSON report at the end; empty: none."""
-    duration: float = Field(0.0, ge=0.0)
-    """Seconds of tracking, by the states' stamps, after which the node ends; 0: for ever."""
-    realtime_factor: float = Field(1.0, ge=0.0, le=20.0)
-    """That of the simulation, 1 on a robot; 0 (lock-step) needs no watchdog on arrival times."""
-    seed: int = Field(0, ge=0)
-    """That of the simulation, for the report."""
     first_state_timeout: float = Field(60.0, gt=0.0, le=600.0)
     """Wall time from activation to the first state after which there is a fault, s."""
     wait_for: str = ""

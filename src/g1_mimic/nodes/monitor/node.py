@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -19,8 +19,6 @@ from g1_mimic.settings import Settings
 
 class MonitorSettings(Settings):
     """Parameters of ``monitor``."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     robot: str = ""
     """Robot profile (name or path) whose limits the description has; empty: g1_29dof."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -17,7 +16,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.settings import Settings, merge, validate
+from g1_mimic.settings import (
+    Settings,
+    bounds,
+    choices,
+    is_live,
+    merge,
+    nest,
+    setting_fields,
+    validate,
+)
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -57,9 +65,9 @@ class Parameters(Generic[SettingsT]):
         self.settings: SettingsT = validate(model, _nest(given), self._source)
         for name in given:
             node.undeclare_parameter(name)
-        fields = dict(_fields(model))
+        known = descriptors(model)
         for name, value in _flatten(self.settings.model_dump(mode="json")):
-            descriptor = _descriptor(fields.get(name))
+            descriptor = known.get(name) or _descriptor(None)  # an entry of a mapping has none
             node.declare_parameter(name, value, descriptor, ignore_override=True)
         node.add_on_set_parameters_callback(self._set)
 
@@ -79,15 +87,8 @@ class Parameters(Generic[SettingsT]):
 
 
 def _nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``; arrays become lists."""
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parents, leaf = name.split(".")
-        plain = value.tolist() if hasattr(value, "tolist") else value
-        for parent in reversed([*parents, leaf]):
-            plain = {parent: plain}
-        merge(nested, plain)
-    return nested
+    """Turn parameters into settings; arrays become lists."""
+    return nest({k: v.tolist() if hasattr(v, "tolist") else v for k, v in flat.items()})
 
 
 def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -98,30 +99,22 @@ def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for key, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", field
+def descriptors(model: type[Settings]) -> dict[str, ParameterDescriptor]:
+    """Return what rqt and ``ros2 param describe`` say of each parameter."""
+    return {name: _descriptor(field) for name, field in setting_fields(model)}
 
 
 def _descriptor(field: FieldInfo | None) -> ParameterDescriptor:
-    """Describe one parameter to rqt and ``ros2 param describe``."""
     # Dynamic typing lets "3" stand for 3.0; the settings class has the last word on types.
     descriptor = ParameterDescriptor(dynamic_typing=True, read_only=True)
-    if field is None:  # an entry of a mapping
+    if field is None:
         return descriptor
-    extra = field.json_schema_extra
-    descriptor.read_only = not (isinstance(extra, dict) and extra.get("live"))
+    descriptor.read_only = not is_live(field)
     descriptor.description = " ".join((field.description or "").split())
-    if get_origin(field.annotation) is Literal:
-        choices = ", ".join(str(choice) for choice in get_args(field.annotation))
-        descriptor.additional_constraints = f"one of: {choices}"
-    low = high = None
-    for bound in field.metadata:
-        low = next((getattr(bound, k) for k in ("ge", "gt") if hasattr(bound, k)), low)
-        high = next((getattr(bound, k) for k in ("le", "lt") if hasattr(bound, k)), high)
+    if names := choices(field):
+        descriptor.additional_constraints = f"one of: {', '.join(names)}"
+    limits = bounds(field.metadata)
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
     if low is not None and high is not None:
         if field.annotation is int:
             descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]

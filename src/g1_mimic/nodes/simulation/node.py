@@ -30,7 +30,8 @@ from g1_mimic.nodes.shared.parameters import Parameters
 from g1_mimic.nodes.simulation.output import SimOutput
 from g1_mimic.nodes.simulation.pace import pace_for
 from g1_mimic.nodes.simulation.target_input import TargetInput
-from g1_mimic.simulation.setup import SimSettings, make_simulator, open_viewer
+from g1_mimic.simulation.settings import SimSettings
+from g1_mimic.simulation.setup import make_simulator, open_viewer
 
 
 class MujocoSim(Node):

@@ -18,7 +18,7 @@ from g1_mimic.nodes.shared.common import OK, WARN, Reading
 from g1_mimic.nodes.simulation.output import SimOutput
 from g1_mimic.simulation.fault_kinds import load_faults
 from g1_mimic.simulation.injected_faults import FaultInjector
-from g1_mimic.simulation.setup import SimSettings
+from g1_mimic.simulation.settings import SimSettings
 from g1_mimic.simulation.simulator import STATE_PERIOD_NS, Simulator
 
 _MAX_CATCH_UP = 2
