@@ -76,7 +76,7 @@ class PolicyController:
         policy: what acts.
         profile: of the robot, whose limits hold.
         settings: see there; `configure` replaces them.
-        motion: what is tracked, as `policy.player.clips_for` reads it.
+        motion: what is tracked, as `deployment.player.clips_for` reads it.
         inference: runs the policy; None: at once, in `step`.
 
     Attributes:

@@ -24,7 +24,7 @@ class ClosedLoop:
     Args:
         settings: of the simulation; ``policy`` names the policy.
         controller: of the controller.
-        motion: what is tracked, as `policy.player.clips_for` reads it.
+        motion: what is tracked, as `deployment.player.clips_for` reads it.
 
     Raises:
         G1MimicError: if policy, profile or motion do not fit.
