@@ -154,6 +154,23 @@ def slew(target: np.ndarray, previous: np.ndarray, max_step: np.ndarray) -> np.n
     return _clip(target, previous - max_step, previous + max_step)
 
 
+def slew_steps(desired: np.ndarray, previous: np.ndarray, max_step: np.ndarray) -> np.ndarray:
+    """Return the targets of ``steps`` calls of `slew` in a row [..., steps, J], rad.
+
+    Args:
+        desired: [..., steps, J], or [..., 1, J] where all of them want the same.
+        previous: [..., J] the target before the first.
+        max_step: [steps, J] how far each may be from ``previous``: 1, 2, … times a step.
+    """
+    if desired.shape[-2] == 1:  # at once: the way to one aim is straight
+        before = previous[..., None, :]
+        return np.asarray(before + np.clip(desired - before, -max_step, max_step))
+    targets, target = np.empty_like(desired), previous
+    for i in range(desired.shape[-2]):
+        targets[..., i, :] = target = slew(desired[..., i, :], target, max_step[0])
+    return targets
+
+
 def _clip(value: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """As ``np.clip`` where lower ≤ upper, in a fifth of its time on 29 numbers."""
     clipped: np.ndarray = np.minimum(np.maximum(value, lower), upper)

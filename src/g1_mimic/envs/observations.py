@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
+from g1_mimic.control.state import RobotState
 from g1_mimic.errors import G1MimicError
+from g1_mimic.robot.kinematics import torso_pose, torso_quat
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, WAIST_INDICES
 from g1_mimic.robot.symmetry import (
     JOINTS,
     PSEUDOVECTOR,
@@ -26,6 +30,7 @@ from g1_mimic.robot.symmetry import (
 from g1_mimic.rotations import (
     Array,
     array_module,
+    cross,
     quat_apply_inverse,
     quat_conjugate,
     quat_multiply,
@@ -41,6 +46,27 @@ DEFAULT_POLICY_TERMS: tuple[str, ...] = (
     "actions",
 )
 """BeyondMimic's 154-wide observation: nothing in it needs the robot's position."""
+
+_WAIST = np.array(WAIST_INDICES)
+
+
+class ReferenceFrame(NamedTuple):
+    """What N robots should do at one control step, in their world; of one without an axis N, too.
+
+    The anchor is the body whose pose the reference tells: the torso, of some foreign policies the
+    pelvis.
+    """
+
+    joint_pos: Array
+    """[N, 29] rad."""
+    joint_vel: Array
+    """[N, 29] rad/s."""
+    anchor_pos: Array
+    """[N, 3] m."""
+    anchor_quat: Array
+    """[N, 4]."""
+    joint_torque: Array = None
+    """[N, 29] N·m, where somebody asks for it."""
 
 
 @dataclass
@@ -76,6 +102,84 @@ class ObservationInputs:
     """Reference position of the torso in the world [N, 3], m."""
     base_lin_vel: Array = None
     """Linear velocity of the pelvis in its own frame [N, 3], m/s."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What a policy observes of states: the one way from a state to an observation.
+
+    Training and deployment both go it, so that they see the same: a batch of robots with arrays
+    [N, …], or one robot without an axis N.
+
+    Attributes:
+        terms: names of the terms, in order.
+        default_joint_pos: angles [29] that ``joint_pos`` is relative to, rad.
+        anchor_body: the torso or the pelvis.
+        lin_vel_point: point of the pelvis whose velocity ``base_lin_vel`` is [3], m, in its frame.
+
+    Raises:
+        G1MimicError: if the anchor is another body.
+    """
+
+    terms: tuple[str, ...]
+    default_joint_pos: np.ndarray
+    anchor_body: str = ANCHOR_BODY_NAME
+    lin_vel_point: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.anchor_body not in (ANCHOR_BODY_NAME, BODY_NAMES[0]):
+            raise G1MimicError(
+                f"the policy's anchor body '{self.anchor_body}' is neither "
+                f"'{ANCHOR_BODY_NAME}' nor '{BODY_NAMES[0]}'"
+            )
+
+    @property
+    def needs_odometry(self) -> bool:
+        """A term needs the pelvis' position or linear velocity."""
+        observed = {field for name in self.terms for field in OBSERVATION_TERMS[name].requires}
+        return bool(observed & {"anchor_pos_w", "base_lin_vel"})
+
+    def anchor_quat(self, state: RobotState) -> Array:
+        """Return the anchor's orientation in the world [N, 4]."""
+        if self.anchor_body == BODY_NAMES[0]:
+            return state.base_quat
+        return torso_quat(state.base_quat, state.joint_pos[..., _WAIST])
+
+    def anchor(self, state: RobotState) -> tuple[Array | None, Array]:
+        """Return the anchor's position [N, 3] (None without odometry) and orientation [N, 4]."""
+        if state.base_pos is None or self.anchor_body == BODY_NAMES[0]:
+            return state.base_pos, self.anchor_quat(state)
+        return torso_pose(state.base_pos, state.base_quat, state.joint_pos[..., _WAIST])
+
+    def inputs(
+        self, state: RobotState, reference: ReferenceFrame, last_action: Array
+    ) -> ObservationInputs:
+        """Return what the terms are made of.
+
+        Args:
+            state: measured, or true.
+            reference: of the same control step.
+            last_action: the previous raw action [N, 29].
+        """
+        anchor_pos, anchor_quat = self.anchor(state)
+        lin_vel = state.base_lin_vel
+        if lin_vel is not None and any(self.lin_vel_point):
+            lin_vel = lin_vel + cross(state.base_ang_vel, np.array(self.lin_vel_point))
+        return ObservationInputs(
+            joint_pos=state.joint_pos,
+            joint_vel=state.joint_vel,
+            base_quat=state.base_quat,
+            base_ang_vel=state.base_ang_vel,
+            base_lin_vel=lin_vel,
+            anchor_pos_w=anchor_pos,
+            anchor_quat_w=anchor_quat,
+            ref_joint_pos=reference.joint_pos,
+            ref_joint_vel=reference.joint_vel,
+            ref_anchor_pos_w=reference.anchor_pos,
+            ref_anchor_quat_w=reference.anchor_quat,
+            default_joint_pos=self.default_joint_pos,
+            last_action=last_action,
+        )
 
 
 @dataclass(frozen=True)

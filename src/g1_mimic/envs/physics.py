@@ -9,7 +9,12 @@ import mujoco
 import numpy as np
 from mujoco import rollout
 
+from g1_mimic.control.state import RobotState
+from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.errors import G1MimicError
+from g1_mimic.robot.model import contact_count_slice, motor_sensor_slice, tracking_sensor_slice
+from g1_mimic.robot.names import NUM_JOINTS, TRACKED_BODY_NAMES
+from g1_mimic.rotations import quat_apply_inverse
 
 MOST_SPEED = 1000.0
 """A simulation with any faster velocity (m/s, rad/s) has broken down: a healthy robot stays below
@@ -58,6 +63,19 @@ class RolloutPhysics:
         self.sensordata = np.zeros((num_envs, model.nsensordata))
         self.substep_sensordata = self.sensordata[:, None]
         self._out: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def states(self, envs: np.ndarray | slice) -> RobotState:
+        """Return the true states of the robots ``envs``, as perfect sensors would tell them."""
+        qpos, qvel = self.qpos[envs], self.qvel[envs]
+        return RobotState(
+            stamp=0,
+            joint_pos=qpos[:, 7:],
+            joint_vel=qvel[:, 6:],
+            base_quat=qpos[:, 3:7],
+            base_ang_vel=qvel[:, 3:6],
+            base_pos=qpos[:, :3],
+            base_lin_vel=quat_apply_inverse(qpos[:, 3:7], qvel[:, :3]),
+        )
 
     def step(self, control: np.ndarray) -> np.ndarray:
         """Advance all robots by ``control.shape[1]`` physics steps.
@@ -112,3 +130,32 @@ class RolloutPhysics:
     def close(self) -> None:
         """End the worker threads."""
         self._pool.close()
+
+
+class TrackingSensors:
+    """What the sensors of a model with ``tracking_sensors`` say of N robots.
+
+    Args:
+        physics: steps the robots; what is told is of its last step.
+    """
+
+    def __init__(self, physics: RolloutPhysics) -> None:
+        self._physics, model = physics, physics.model
+        self._bodies = tracking_sensor_slice(model)
+        self._contacts = contact_count_slice(model)
+        self._motors = motor_sensor_slice(model)
+
+    def bodies(self) -> BodyPoses:
+        """Return the tracked bodies, one physics step before the state."""
+        values, b = self._physics.sensordata[:, self._bodies], len(TRACKED_BODY_NAMES)
+        parts = np.split(values, [3 * b, 7 * b, 10 * b], axis=1)
+        return BodyPoses(*(part.reshape(len(part), b, -1) for part in parts))
+
+    def contacts(self) -> np.ndarray:
+        """Return how many contacts with the floor there are [N, 3]: left foot, right foot, all."""
+        return self._physics.sensordata[:, self._contacts]
+
+    def motors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return torques (N·m) and speeds (rad/s) of every physics step [N, steps, 29]."""
+        values = self._physics.substep_sensordata[:, :, self._motors]
+        return values[..., :NUM_JOINTS], values[..., NUM_JOINTS:]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from g1_mimic.control.pd_target import action_base
 from g1_mimic.envs.config import EnvConfig
+from g1_mimic.envs.disturbances import add_base_velocity
+from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.envs.rewards import BodyPoses
+from g1_mimic.envs.starts import ClipStarts
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
 from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.motion.validate import foot_heights
-from g1_mimic.robot.names import ANCHOR_BODY_NAME, TRACKED_BODY_NAMES
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, NUM_JOINTS, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
-from g1_mimic.rotations import quat_slerp
+from g1_mimic.rotations import quat_from_rpy, quat_multiply, quat_slerp
 
 FOOT_CONTACT_HEIGHT = 0.02
 """A reference foot counts as on the floor while its sole is within this distance of it, m."""
+
+# BeyondMimic's reset ranges (tracking_env_cfg.py): x, y, z (m), roll, pitch, yaw (rad).
+RESET_POSE = np.array([0.05, 0.05, 0.01, 0.1, 0.1, 0.2])
+RESET_VELOCITY = np.array([0.5, 0.5, 0.2, 0.52, 0.52, 0.78])
+RESET_JOINT = np.full(NUM_JOINTS, 0.1)
 
 
 def clip_action_base(clip: MotionClip, profile: RobotProfile, kind: str) -> np.ndarray:
@@ -82,9 +92,48 @@ class Reference:
         self.foot_contact = height < FOOT_CONTACT_HEIGHT
         self.start_lift = np.maximum(0.0, -height.min(1))
 
+    def clip_starts(self, shares: Sequence[float]) -> list[ClipStarts]:
+        """Return the frames of each clip that episodes may start from, and its share of them."""
+        return [
+            ClipStarts(num, span.looped, span.first, share, span.name)
+            for num, span, share in zip(self.num_starts, self.spans, shares, strict=True)
+        ]
+
     def clip_of(self, frames: np.ndarray) -> np.ndarray:
         """Return the index of the clip that each of ``frames`` [N] is in."""
         return clip_index(self._first, frames)
+
+    def frame(self, frame: np.ndarray) -> ReferenceFrame:
+        """Return what robots should do at each of ``frame`` [N]."""
+        return ReferenceFrame(
+            self.qpos[frame, 7:],
+            self.qvel[frame, 6:],
+            self.anchor_pos[frame],
+            self.anchor_quat[frame],
+        )
+
+    def start_states(
+        self, frame: np.ndarray, scale: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return states near each of ``frame`` [n] for robots to start in: qpos [n, 36], qvel.
+
+        Args:
+            frame: frames of the reference [n].
+            scale: on the ranges of the noise.
+            rng: draws it.
+        """
+        qpos, qvel = self.qpos[frame].copy(), self.qvel[frame].copy()
+
+        def draw(ranges: np.ndarray) -> np.ndarray:
+            return scale * rng.uniform(-ranges, ranges, (len(frame), len(ranges)))
+
+        pose, velocity = draw(RESET_POSE), draw(RESET_VELOCITY)
+        qpos[:, :3] += pose[:, :3]
+        qpos[:, 2] += self.start_lift[frame]
+        qpos[:, 3:7] = quat_multiply(quat_from_rpy(*pose[:, 3:].T), qpos[:, 3:7])
+        add_base_velocity(qpos, qvel, velocity)
+        qpos[:, 7:] += draw(RESET_JOINT)
+        return qpos, qvel
 
     def lagged_bodies(self, frame: np.ndarray) -> BodyPoses:
         """Return the tracked bodies one physics step before ``frame`` [N]."""

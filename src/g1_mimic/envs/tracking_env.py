@@ -8,16 +8,17 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from g1_mimic.control.pd_target import action_to_target, slew
+from g1_mimic.control.pd_target import action_to_target, slew_steps
 from g1_mimic.control.state import RobotState
 from g1_mimic.envs.config import EnvConfig
-from g1_mimic.envs.disturbances import RandomisedRobots, add_base_velocity
+from g1_mimic.envs.disturbances import RandomisedRobots
 from g1_mimic.envs.observations import (
     ObservationInputs,
+    Observer,
     build_observation,
     observation_size,
 )
-from g1_mimic.envs.physics import RolloutPhysics
+from g1_mimic.envs.physics import RolloutPhysics, TrackingSensors
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.rewards import (
     BodyPoses,
@@ -26,40 +27,22 @@ from g1_mimic.envs.rewards import (
     tracking_errors,
     weighted_reward,
 )
-from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
+from g1_mimic.envs.starts import StartSampler, StartsConfig
 from g1_mimic.envs.terminations import tracking_failed
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
-from g1_mimic.robot.kinematics import torso_pose
-from g1_mimic.robot.model import (
-    build_model,
-    contact_count_slice,
-    motor_sensor_slice,
-    tracking_sensor_slice,
-)
+from g1_mimic.robot.model import build_model
 from g1_mimic.robot.names import (
     ANCHOR_BODY_NAME,
     END_EFFECTOR_NAMES,
-    JOINT_NAMES,
+    NUM_JOINTS,
     TRACKED_BODY_NAMES,
-    WAIST_INDICES,
 )
 from g1_mimic.robot.profile import RobotProfile
-from g1_mimic.rotations import (
-    quat_apply_inverse,
-    quat_from_rpy,
-    quat_multiply,
-)
 
 ANCHOR = TRACKED_BODY_NAMES.index(ANCHOR_BODY_NAME)
 END_EFFECTORS = [TRACKED_BODY_NAMES.index(name) for name in END_EFFECTOR_NAMES]
-FEET = END_EFFECTORS[:2]
-
-# BeyondMimic's reset ranges (tracking_env_cfg.py): x, y, z (m), roll, pitch, yaw (rad).
-RESET_POSE = np.array([0.05, 0.05, 0.01, 0.1, 0.1, 0.2])
-RESET_VELOCITY = np.array([0.5, 0.5, 0.2, 0.52, 0.52, 0.78])
-RESET_JOINT = 0.1
 
 
 @dataclass
@@ -123,12 +106,7 @@ class TrackingEnv:
         self.num_envs = num_envs
         self.rng = np.random.default_rng(seed)
         self.reference = Reference(self.motions, profile, config)
-        clips = [
-            ClipStarts(num, span.looped, span.first, share, span.name)
-            for num, span, share in zip(
-                self.reference.num_starts, self.reference.spans, self.motions.shares, strict=True
-            )
-        ]
+        clips = self.reference.clip_starts(self.motions.shares)
         self.starts = StartSampler(starts or StartsConfig(), clips, CONTROL_RATE)
         self.model: mujoco.MjModel = build_model(
             profile,
@@ -143,25 +121,20 @@ class TrackingEnv:
             config.randomisation, self.model, profile, num_envs, config.decimation, seed
         )
         self.physics = RolloutPhysics(self.model, num_envs, config.threads, self.robots.models)
-        self._sensors = tracking_sensor_slice(self.model)
-        self._contacts = contact_count_slice(self.model)
-        self._motors = motor_sensor_slice(self.model)
+        self.sensors = TrackingSensors(self.physics)
         self.soft_limits = profile.soft_limits()
+        self._observer = Observer(config.policy_observation, profile.default_position)
         self.policy_size = observation_size(config.policy_observation)
         self._privileged = config.privileged_terms
         self.critic_size = observation_size(config.critic_terms)
-        n, joints = num_envs, len(JOINT_NAMES)
-        self.frame = np.zeros(n, dtype=np.int64)
-        self.episode_length = np.zeros(n, dtype=np.int64)
-        self.last_action = np.zeros((n, joints))
-        self.rest_action = np.zeros((len(self.reference.qpos), joints))
+        self.frame = np.zeros(num_envs, dtype=np.int64)
+        self.episode_length = np.zeros(num_envs, dtype=np.int64)
+        self.last_action = np.zeros((num_envs, NUM_JOINTS))
+        self.rest_action = np.zeros((len(self.reference.qpos), NUM_JOINTS))
         """What counts as the action before an episode that starts at each frame."""
-        self._target = np.zeros((n, joints))
-        self._ramp = (
-            profile.velocity_limit
-            * config.physics_dt
-            * np.arange(1, config.decimation + 1)[:, None]
-        )
+        self._target = np.zeros((num_envs, NUM_JOINTS))
+        steps = np.arange(1, config.decimation + 1)[:, None]
+        self._ramp = profile.velocity_limit * config.physics_dt * steps
 
     # -- episodes -------------------------------------------------------------------------------
 
@@ -183,17 +156,7 @@ class TrackingEnv:
             noise: scale on the reset ranges; None takes the configured one.
         """
         scale = self.config.reset.noise if noise is None else noise
-        qpos, qvel = self.reference.qpos[frames].copy(), self.reference.qvel[frames].copy()
-
-        def draw(ranges: np.ndarray) -> np.ndarray:
-            return scale * self.rng.uniform(-ranges, ranges, (len(envs), len(ranges)))
-
-        pose, velocity = draw(RESET_POSE), draw(RESET_VELOCITY)
-        qpos[:, :3] += pose[:, :3]
-        qpos[:, 2] += self.reference.start_lift[frames]
-        qpos[:, 3:7] = quat_multiply(quat_from_rpy(*pose[:, 3:].T), qpos[:, 3:7])
-        add_base_velocity(qpos, qvel, velocity)
-        qpos[:, 7:] += draw(np.full(len(JOINT_NAMES), RESET_JOINT))
+        qpos, qvel = self.reference.start_states(frames, scale, self.rng)
         qpos[:, 7:] = np.clip(qpos[:, 7:], *self.soft_limits)
         self.physics.qpos[envs], self.physics.qvel[envs] = qpos, qvel
         self.frame[envs] = frames
@@ -218,7 +181,7 @@ class TrackingEnv:
         self._target = targets[:, -1]
         self.frame += 1
         self.episode_length += 1
-        robot, reference = self.bodies(), self.reference.lagged_bodies(self.frame)
+        robot, reference = self.sensors.bodies(), self.reference.lagged_bodies(self.frame)
         errors = tracking_errors(robot, reference, ANCHOR)
         reward, terms = weighted_reward(
             self.config.reward.weights, self._outcome(robot, reference, errors, actions)
@@ -268,35 +231,10 @@ class TrackingEnv:
 
     def _targets(self, actions: np.ndarray) -> np.ndarray:
         """Return the PD targets of each physics step [N, decimation, 29], slew-limited."""
-        desired = action_to_target(
-            actions, self.reference.base[self.frame], self.profile.action_scale
-        )
+        base = self.reference.base[self.frame]
+        desired = action_to_target(actions, base, self.profile.action_scale)
         desired = self.robots.delayed(np.clip(desired, *self.soft_limits))
-        if desired.shape[1] == 1:
-            change = desired - self._target[:, None]
-            return self._target[:, None] + np.clip(change, -self._ramp, self._ramp)
-        targets, target = np.empty_like(desired), self._target
-        for i in range(desired.shape[1]):
-            targets[:, i] = target = slew(desired[:, i], target, self._ramp[0])
-        return targets
-
-    def bodies(self) -> BodyPoses:
-        """Return the tracked bodies of the sensors' time (one physics step before the state)."""
-        values = self.physics.sensordata[:, self._sensors]
-        n, b = self.num_envs, len(TRACKED_BODY_NAMES)
-        pos, quat, lin, ang = np.split(values, [3 * b, 7 * b, 10 * b], axis=1)
-        return BodyPoses(
-            pos.reshape(n, b, 3),
-            quat.reshape(n, b, 4),
-            lin.reshape(n, b, 3),
-            ang.reshape(n, b, 3),
-        )
-
-    def motors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return torques (N·m) and speeds (rad/s) of the last step [N, decimation, 29]."""
-        values = self.physics.substep_sensordata[:, :, self._motors]
-        half = values.shape[-1] // 2
-        return values[..., :half], values[..., half:]
+        return slew_steps(desired, self._target, self._ramp)
 
     def _outcome(
         self, robot: BodyPoses, lagged: BodyPoses, errors: TrackingErrors, actions: np.ndarray
@@ -309,7 +247,7 @@ class TrackingEnv:
             joint_vel=self.physics.qvel[:, 6:],
             ref_joint_pos=self.reference.qpos[self.frame, 7:],
             ref_joint_vel=self.reference.qvel[self.frame, 6:],
-            contacts=self.physics.sensordata[:, self._contacts],
+            contacts=self.sensors.contacts(),
             ref_foot_contact=self.reference.foot_contact[self.frame],
             action=actions,
             last_action=self.last_action,
@@ -331,45 +269,20 @@ class TrackingEnv:
 
         The policy sees what the sensors say; the critic's own terms are true.
         """
-        qpos, qvel = self.physics.qpos[envs], self.physics.qvel[envs]
-        state = RobotState(
-            stamp=0,
-            joint_pos=qpos[:, 7:],
-            joint_vel=qvel[:, 6:],
-            base_quat=qpos[:, 3:7],
-            base_ang_vel=qvel[:, 3:6],
-            base_pos=qpos[:, :3],
-            base_lin_vel=quat_apply_inverse(qpos[:, 3:7], qvel[:, :3]),
-        )
+        reference, last_action = self.reference.frame(self.frame[envs]), self.last_action[envs]
+
+        def inputs(state: RobotState) -> ObservationInputs:
+            return self._observer.inputs(state, reference, last_action)
+
+        state = self.physics.states(envs)
         measured = self.robots.measured(state, envs)
-        inputs = self._inputs(state, envs)
-        seen = inputs if measured is state else self._inputs(measured, envs)
+        true = inputs(state)
+        seen = true if measured is state else inputs(measured)
         parts = [build_observation(self.config.policy_observation, seen)]
         if self._privileged:
-            parts.append(build_observation(self._privileged, inputs))
+            parts.append(build_observation(self._privileged, true))
         critic = np.concatenate(parts, axis=1, dtype=np.float32)
         return Observations(critic[:, : self.policy_size], critic)
-
-    def _inputs(self, state: RobotState, envs: np.ndarray | slice) -> ObservationInputs:
-        reference, frame = self.reference, self.frame[envs]
-        anchor_pos, anchor_quat = torso_pose(
-            state.base_pos, state.base_quat, state.joint_pos[:, WAIST_INDICES]
-        )
-        return ObservationInputs(
-            joint_pos=state.joint_pos,
-            joint_vel=state.joint_vel,
-            base_quat=state.base_quat,
-            base_ang_vel=state.base_ang_vel,
-            base_lin_vel=state.base_lin_vel,
-            anchor_pos_w=anchor_pos,
-            anchor_quat_w=anchor_quat,
-            ref_joint_pos=reference.qpos[frame, 7:],
-            ref_joint_vel=reference.qvel[frame, 6:],
-            ref_anchor_pos_w=reference.anchor_pos[frame],
-            ref_anchor_quat_w=reference.anchor_quat[frame],
-            last_action=self.last_action[envs],
-            default_joint_pos=self.profile.default_position,
-        )
 
     # -- checkpoints ----------------------------------------------------------------------------
 

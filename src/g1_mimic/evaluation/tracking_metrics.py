@@ -105,7 +105,7 @@ class MetricSums:
     def add(self, result: StepResult, counted: np.ndarray) -> None:
         """Take in the outcome of the step just done, for the robots ``counted`` [N] bool."""
         env, info = self._env, result.info
-        robot, torque, speed = env.bodies(), *env.motors()
+        robot, torque, speed = env.sensors.bodies(), *env.sensors.motors()
         parts = (robot.pos, robot.quat, robot.lin_vel, robot.ang_vel, torque, speed)
         valid = counted & ~info["broken"]
         kept = (valid, info["frame"], info["qpos"], info["qvel"], *(part.copy() for part in parts))

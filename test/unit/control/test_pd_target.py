@@ -16,6 +16,7 @@ from g1_mimic.control.pd_target import (
     action_to_target,
     limit_target,
     slew,
+    slew_steps,
     torque_range,
 )
 from g1_mimic.robot.names import JOINT_NAMES
@@ -175,3 +176,15 @@ def test_a_published_point_lies_on_the_line() -> None:
     for name, (newton_metres, speed) in published.items():
         i = JOINT_NAMES.index(f"left_{name}_joint")
         assert motor(np.full(29, speed), free)[1][i] == pytest.approx(newton_metres, rel=1e-3)
+
+
+@pytest.mark.parametrize("aims", [1, 4], ids=["one aim", "an aim for each step"])
+def test_steps_at_once_are_slew_again_and_again(aims: int) -> None:
+    """For one aim and for several, each target is as far from the last one as a slew allows."""
+    rng = np.random.default_rng(0)
+    desired, previous = rng.normal(size=(8, aims, 29)), rng.normal(size=(8, 29))
+    step = rng.uniform(0.05, 2.0, 29)
+    targets = slew_steps(desired, previous, step * np.arange(1, 5)[:, None])
+    for k in range(4):
+        previous = slew(desired[:, min(k, aims - 1)], previous, step)
+        np.testing.assert_allclose(targets[:, k], previous, atol=1e-12)

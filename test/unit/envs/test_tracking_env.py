@@ -64,7 +64,7 @@ def test_a_step_is_four_mujoco_steps(profile: RobotProfile) -> None:
     # the sensors show the state before the last physics step
     data.qpos[:], data.qvel[:] = before
     mujoco.mj_forward(model, data)
-    torso = env.bodies().pos[0, ANCHOR]
+    torso = env.sensors.bodies().pos[0, ANCHOR]
     np.testing.assert_allclose(torso, data.body("torso_link").xpos, atol=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_reference_is_compared_at_the_sensors_time(profile: RobotProfile) -> Non
     env.reset_to(np.array([0]), np.array([5]))
     env.step(np.zeros((1, 29)))
     lagged = env.reference.lagged_bodies(env.frame).pos[0, ANCHOR, 0]
-    robot = env.bodies().pos[0, ANCHOR, 0]
+    robot = env.sensors.bodies().pos[0, ANCHOR, 0]
     assert robot == pytest.approx(lagged, abs=1e-6)
     assert robot != pytest.approx(env.reference.anchor_pos[env.frame[0], 0], abs=1e-3)
 

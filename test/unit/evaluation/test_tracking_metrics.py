@@ -225,6 +225,6 @@ def test_every_joint_has_a_torque_sensor(profile: RobotProfile) -> None:
     control = np.repeat(env.physics.qpos[:, None, 7:], 4, axis=1).copy()
     control[np.arange(29), :, np.arange(29)] += 10.0
     env.physics.step(control)
-    torque, _ = env.motors()
+    torque, _ = env.sensors.motors()
     share = torque[:, 0] / profile.torque_limit
     np.testing.assert_allclose(np.diag(share), 1.0)
