@@ -217,7 +217,7 @@ def test_a_joint_that_turns_too_fast_is_a_fault(policy: OnnxPolicy, sign: float)
     fast[3] = sign * (PROFILE.no_load_speed[3] + 0.1)
     assert control.step(made_up(200_000_000, joint_vel=fast)).mode is Mode.DAMPING
     assert "left_knee_joint turns at" in control.mode_state.fault
-    assert control.state_figures()["joint_speed_peak"] > 1.0
+    assert control.supervisor.figures()["joint_speed_peak"] > 1.0
 
 
 def test_an_encoder_that_contradicts_its_speed_is_a_fault(policy: OnnxPolicy) -> None:
@@ -300,12 +300,12 @@ def test_a_slow_network_holds_the_last_target_and_then_means_damping(policy: Onn
         command = control.step(made_up(stamp))
         if command.mode is Mode.DAMPING:
             break
-        held.append(control._target)
+        held.append(control._stage._target)
         warnings.add(control.timing_warning())
     assert control.mode_state.fault == "no new action for 3 policy periods"
     assert 28 <= len(held) <= 41  # three periods of ten states, from the next turn on
     assert all(target is held[-1] for target in held[10:])
-    assert control.missed_inferences == 3
+    assert control.lateness.missed_inferences == 3
     assert warnings == {"", *(f"no new action for {n} policy period(s)" for n in (1, 2))}
     gate.open.set()
     runner.close()

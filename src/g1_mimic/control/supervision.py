@@ -118,6 +118,14 @@ class StateSupervisor:
                 f"{residual[joint]:.2f} rad in {ENCODER_WINDOW:g} s"
             )
 
+    def figures(self) -> dict[str, object]:
+        """Return what diagnostics show."""
+        return {
+            "joint_speed_peak": self.peak_speed,
+            "encoder_error_peak_rad": self.peak_encoder_error,
+            "following_error_peak_rad": self.peak_following_error,
+        }
+
     def begin_following(self, state: RobotState) -> None:
         """The joints begin to follow a reference at ``state``."""
         self._followed_at = state.stamp

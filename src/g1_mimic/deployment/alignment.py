@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.motion.clip import ClipSpan, MotionClip, lap_transforms
 from g1_mimic.rotations import quat_apply, quat_from_yaw, quat_multiply, quat_yaw
 
 if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
-
-
-class ReferenceFrame(NamedTuple):
-    """What the robot should do at one control step, in the robot's world."""
-
-    joint_pos: np.ndarray
-    """[29] rad."""
-    joint_vel: np.ndarray
-    """[29] rad/s."""
-    anchor_pos: np.ndarray
-    """[3] m."""
-    anchor_quat: np.ndarray
-    """[4]."""
-    joint_torque: np.ndarray
-    """[29] N·m; zero where the policy does not ask for it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from g1_mimic.deployment.alignment import AlignedReference, ClipFrames, ReferenceFrame
+from g1_mimic.deployment.alignment import AlignedReference, ClipFrames
+from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.files import load_motion, motions_in
 from g1_mimic.motion.library import distinct_names, parse_choices

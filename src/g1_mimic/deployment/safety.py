@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,11 +13,20 @@ from g1_mimic.control.pd_target import TargetLimits
 from g1_mimic.control.supervision import StateLimits
 from g1_mimic.errors import G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES
+from g1_mimic.rotations import down_in_body
 from g1_mimic.settings import LIVE
 
 if TYPE_CHECKING:
     from g1_mimic.policy.contract import PolicyContract
     from g1_mimic.robot.profile import RobotProfile
+
+
+_NEAR = 0.7
+"""Fraction of the tilt limit from which on diagnostics warn."""
+
+
+class TiltError(G1MimicError):
+    """The robot has fallen, or is about to."""
 
 
 class ControllerSettings(StateLimits):
@@ -43,6 +53,32 @@ class ControllerSettings(StateLimits):
     """Fraction of the profile's speed limit for targets."""
     torque_limit_scale: float = Field(1.0, ge=0.01, le=1.0, json_schema_extra=LIVE)
     """Fraction of the torque limit."""
+
+
+def check_tilt(tilt: float, settings: ControllerSettings) -> None:
+    """Refuse to go on with a robot that leans too far, rad.
+
+    Raises:
+        TiltError: says how far.
+    """
+    if tilt > settings.tilt_limit:
+        raise TiltError(
+            f"the torso is tilted by {tilt:.2f} rad from the reference "
+            f"(limit {settings.tilt_limit:g})"
+        )
+
+
+def tilt_warning(tilt: float, settings: ControllerSettings) -> str:
+    """Return that a robot leans nearly too far, or an empty string."""
+    if tilt <= _NEAR * settings.tilt_limit:
+        return ""
+    return f"the torso is tilted by {tilt:.2f} rad (fault at {settings.tilt_limit:g})"
+
+
+def tilt_between(anchor_quat: np.ndarray, reference_quat: np.ndarray) -> float:
+    """Return the angle between two orientations [4], their headings aside, rad."""
+    cosine = float(down_in_body(anchor_quat) @ down_in_body(reference_quat))
+    return math.acos(min(max(cosine, -1.0), 1.0))
 
 
 def deployment_limits(

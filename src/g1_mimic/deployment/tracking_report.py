@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from g1_mimic.control.modes import Mode
 from g1_mimic.control.pd_target import LimitHits
 from g1_mimic.deployment.tick import Tick
 from g1_mimic.envs.config import TerminationConfig
-from g1_mimic.envs.terminations import gravity_z
+from g1_mimic.envs.terminations import FALL_TIME, anchor_lost
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+
+if TYPE_CHECKING:
+    from g1_mimic.deployment.controller import PolicyController
 
 _KEPT_LATENCIES = 500_000
 """The newest so many latencies (17 minutes at 500 Hz) make the percentiles."""
 
 
+@dataclass
+class _Sums:
+    """What was added up over some control steps."""
+
+    ticks: int = 0
+    joint_error: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    anchor_error: float = 0.0
+    anchor_ticks: int = 0
+    """Ticks with a known position of the anchor."""
+    anchor_angle: float = 0.0
+    torque_hits: int = 0
+    velocity_hits: int = 0
+
+    def add(self, other: _Sums) -> None:
+        """Add what another one holds."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
+
 class TrackingReport:
     """Adds up tracking errors until the robot falls.
 
-    A fall is judged as training does it, from the anchor's height (with odometry) and tilt
-    against the reference; thresholds are those of `TerminationConfig`.
+    A fall is judged as training does it, from the anchor's height (with odometry) and tilt against
+    the reference, with the thresholds of `TerminationConfig`; but it must last `FALL_TIME`, or to
+    the end of what was tracked. Nothing counts from its first moment on.
 
     Args:
         period_s: control period, s.
@@ -31,37 +56,56 @@ class TrackingReport:
     def __init__(self, period_s: float) -> None:
         self._period = period_s
         self._limits = TerminationConfig()
-        self.fell = False
-        self._ticks = 0
-        self._joint_error = np.zeros(NUM_JOINTS)
-        self._anchor_error, self._anchor_ticks, self._anchor_angle = 0.0, 0, 0.0
-        self._torque_hits = self._velocity_hits = 0
+        self._fell = False
+        self._sums = _Sums()
+        self._doubtful: _Sums | None = None
+        """What came since the anchor was lost, which counts if it comes back."""
         self._latencies: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+
+    @property
+    def fell(self) -> bool:
+        """The robot has fallen, or is where it would if nothing else came."""
+        return self._fell or self._doubtful is not None
+
+    def add(self, controller: PolicyController) -> None:
+        """Add what ``controller`` did in its last step; does nothing after a fall."""
+        if controller.mode is Mode.TRACK:
+            if controller.hits is not None:
+                self.add_hits(controller.hits)
+            if controller.tick is not None:
+                self.add_tick(controller.tick)
+        elif self._doubtful is not None:
+            self._fell = True
+        self._fell |= controller.tilted
 
     def add_tick(self, tick: Tick) -> None:
         """Add one control step; does nothing after a fall."""
-        quat, wanted = tick.anchor_quat, tick.reference.anchor_quat
-        if abs(gravity_z(quat) - gravity_z(wanted)) > self._limits.anchor_gravity:
-            self.fell = True
-        if (
-            tick.anchor_error is not None
-            and abs(tick.anchor_error[2]) > self._limits.anchor_height
-        ):
-            self.fell = True
-        if self.fell:
+        if self._fell:
             return
-        self._ticks += 1
-        self._joint_error += np.abs(tick.joint_error)
-        self._anchor_angle += tick.anchor_angle
-        if tick.anchor_error is not None:
-            self._anchor_ticks += 1
-            self._anchor_error += float(np.linalg.norm(tick.anchor_error))
+        error, wanted = tick.anchor_error, tick.reference.anchor_quat
+        height = None if error is None else error[2]
+        if not anchor_lost(self._limits, height, tick.seen.anchor_quat_w, wanted):
+            if self._doubtful is not None:
+                self._sums.add(self._doubtful)
+            self._doubtful = None
+        elif self._doubtful is None:
+            self._doubtful = _Sums()
+        sums = self._doubtful or self._sums
+        sums.ticks += 1
+        sums.joint_error += np.abs(tick.joint_error)
+        sums.anchor_angle += tick.anchor_angle
+        if error is not None:
+            sums.anchor_ticks += 1
+            sums.anchor_error += float(np.linalg.norm(error))
+        if self._doubtful is not None and self._doubtful.ticks * self._period > FALL_TIME - 1e-9:
+            self._fell = True
 
     def add_hits(self, hits: LimitHits) -> None:
         """Count the joints whose target a limit moved; does nothing after a fall."""
-        if not self.fell:
-            self._torque_hits += int(np.count_nonzero(hits.torque))
-            self._velocity_hits += int(np.count_nonzero(hits.velocity))
+        if not self._fell:
+            sums = self._doubtful or self._sums
+            sums.torque_hits += int(np.count_nonzero(hits.torque))
+            sums.velocity_hits += int(np.count_nonzero(hits.velocity))
 
     def add_latency(self, seconds: float) -> None:
         """Add the time from a state's arrival to its answer."""
@@ -75,20 +119,20 @@ class TrackingReport:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures; means are over the control steps before a fall, None if unknown."""
-        ticks = max(self._ticks, 1)
-        joint_error = self._joint_error / ticks if self._ticks else None
+        sums = self._sums
+        joint_error = sums.joint_error / sums.ticks if sums.ticks else None
         return {
-            "survived_s": round(self._ticks * self._period, 9),
+            "survived_s": round(sums.ticks * self._period, 9),
             "fell": self.fell,
             "joint_error_mean_rad": None if joint_error is None else float(joint_error.mean()),
             "joint_error_rad": None
             if joint_error is None
             else dict(zip(JOINT_NAMES, joint_error.tolist(), strict=True)),
-            "anchor_position_error_m": self._anchor_error / self._anchor_ticks
-            if self._anchor_ticks
+            "anchor_position_error_m": sums.anchor_error / sums.anchor_ticks
+            if sums.anchor_ticks
             else None,
-            "anchor_orientation_error_rad": self._anchor_angle / ticks if self._ticks else None,
-            "torque_limit_hits": self._torque_hits,
-            "velocity_limit_hits": self._velocity_hits,
+            "anchor_orientation_error_rad": sums.anchor_angle / sums.ticks if sums.ticks else None,
+            "torque_limit_hits": sums.torque_hits,
+            "velocity_limit_hits": sums.velocity_hits,
             "latency_ms": self.latency_ms(),
         }

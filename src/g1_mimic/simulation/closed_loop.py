@@ -57,11 +57,7 @@ class ClosedLoop:
             sim.set_target(command)
             if command.mode is Mode.TRACK:
                 sim.release()
-                if controller.hits is not None:
-                    self.report.add_hits(controller.hits)
-                if controller.tick is not None:
-                    self.report.add_tick(controller.tick)
-            self.report.fell |= controller.tilted
+            self.report.add(controller)
         sim.step()
 
     def track(self, seconds: float) -> bool:

@@ -13,10 +13,9 @@ import torch
 from torch import nn
 
 from g1_mimic.control.pd_target import action_base
-from g1_mimic.deployment.alignment import ReferenceFrame
 from g1_mimic.deployment.player import MotionPlayer, clips_for
 from g1_mimic.envs.config import EnvConfig
-from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
+from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, ReferenceFrame, term_slices
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import share_dir
 from g1_mimic.learning.networks import Actor

@@ -48,12 +48,12 @@ def test_switching_while_tracking_keeps_the_robot_up(balancing_policy: Path) -> 
     """There and back again without a fall, and no target jumps."""
     loop = Loop(balancing_policy, "still,wave", blend_time=0.8)
     loop.run(1.5)
-    assert loop.control.mode is Mode.TRACK and loop.control.motion == "still"
+    assert loop.control.mode is Mode.TRACK and loop.control.player.current == "still"
     loop.control.switch("wave")
     with pytest.raises(G1MimicError, match="still going over to 'wave'"):
         loop.control.switch("still")
     loop.run(2.0)
-    assert loop.control.motion == "wave" and loop.control.mode is Mode.TRACK
+    assert loop.control.player.current == "wave" and loop.control.mode is Mode.TRACK
     loop.control.switch("still")
     loop.run(2.0)
     assert loop.control.mode is Mode.TRACK, loop.control.mode_state.fault
@@ -75,7 +75,7 @@ def test_switching_in_stand_moves_to_the_new_first_pose(balancing_policy: Path) 
     loop.run(0.4)
     loop.control.track()
     loop.run(0.02)
-    assert loop.control.mode is Mode.TRACK and loop.control.motion == "wave"
+    assert loop.control.mode is Mode.TRACK and loop.control.player.current == "wave"
 
 
 def test_switching_in_damping_chooses_what_comes_next(balancing_policy: Path) -> None:
@@ -83,8 +83,8 @@ def test_switching_in_damping_chooses_what_comes_next(balancing_policy: Path) ->
     loop = Loop(balancing_policy, "still,wave", start_mode="damping")
     loop.control.switch("wave")
     loop.run(0.02)
-    assert loop.control.mode is Mode.DAMPING and loop.control.motion == "wave"
+    assert loop.control.mode is Mode.DAMPING and loop.control.player.current == "wave"
     with pytest.raises(G1MimicError, match="no motion 'jump'"):
         loop.control.switch("jump")
-    assert loop.control.motions == ("still", "wave")
-    assert loop.control.strange_motions == ("wave",)
+    assert loop.control.player.names == ("still", "wave")
+    assert loop.control.player.strange_names == ("wave",)

@@ -147,7 +147,7 @@ class PolicyNode(LifecycleNode):
             inference = InferenceRunner(faulty, None if in_step else settings.inference_wait)
             profile = profile_of(policy, settings.robot)
             controller = PolicyController(policy, profile, settings, settings.motion, inference)
-            if controller.needs_odometry and not settings.odometry:
+            if controller.observer.needs_odometry and not settings.odometry:
                 raise G1MimicError("the policy observes the pelvis' position: set odometry:=true")
         except G1MimicError as error:
             return self._refuse(str(error))
@@ -161,18 +161,18 @@ class PolicyNode(LifecycleNode):
 
     def _offer_motions(self, controller: PolicyController) -> None:
         """Tell the present motion, and offer a service for each if there are several."""
-        if strange := controller.strange_motions:
+        if strange := controller.player.strange_names:
             self.get_logger().warning(
                 f"not trained on {', '.join(strange)}: the policy may fall with what it never saw"
             )
-        if len(controller.motions) > 1:
+        if len(controller.player.names) > 1:
             self._switches = [
                 trigger_service(
                     self, f"~/switch_to_{name}", self._guarding.request(partial(self._switch, name))
                 )
-                for name in controller.motions
+                for name in controller.player.names
             ]
-        self._output.tell_motion(controller.motion)
+        self._output.tell_motion(controller.player.current)
 
     def _switch(self, name: str) -> str:
         """Serve ~/switch_to_NAME."""
@@ -299,16 +299,13 @@ class PolicyNode(LifecycleNode):
         self._send(command)
         if not first:  # whose messages came while topics were still being matched
             self._report.add_latency(time.perf_counter() - arrived)
-        if command.mode is Mode.TRACK:
-            if self._end_ns is None and self._settings.duration > 0.0:
-                self._end_ns = state.stamp + round(self._settings.duration * 1e9)
-            if controller.hits is not None:
-                self._report.add_hits(controller.hits)
-            if controller.tick is not None:
-                self._report.add_tick(controller.tick)
-                body = controller.anchor_body
-                self._output.publish_tick(controller.tick, state.stamp, body)
-        self._report.fell |= controller.tilted
+        limited = self._end_ns is None and self._settings.duration > 0.0
+        if limited and command.mode is Mode.TRACK:
+            self._end_ns = state.stamp + round(self._settings.duration * 1e9)
+        if controller.tick is not None:
+            body = controller.observer.anchor_body
+            self._output.publish_tick(controller.tick, state.stamp, body)
+        self._report.add(controller)
         self._end_without_hope()
 
     def _repeat(self, state: RobotState) -> None:
@@ -453,12 +450,12 @@ class PolicyNode(LifecycleNode):
         controller = self._controller
         content = {
             "policy": self._settings.policy,
-            "motion": ",".join(controller.motions) if controller else "",
+            "motion": ",".join(controller.player.names) if controller else "",
             "seed": self._settings.seed,
             "duration": self._settings.duration,
             "realtime_factor": self._settings.realtime_factor,
             **self._report.figures(),
-            "missed_deadlines": controller.missed_ticks if controller else 0,
+            "missed_deadlines": controller.lateness.missed_ticks if controller else 0,
             "fault": controller.mode_state.fault if controller else "",
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -29,7 +29,7 @@ def policy_status(
     fault = controller.mode_state.fault
     figures: dict[str, object] = {
         "policy": settings.policy,
-        "motion": controller.motion,
+        "motion": controller.player.current,
         "mode": controller.mode.value,
         "fault": fault or "none",
     }
@@ -52,7 +52,7 @@ def state_status(controller: PolicyController | None, watch: StateWatch, waiting
     """
     if controller is None:
         return WARN, "not watched: the node is not active", {}
-    figures = controller.state_figures() | watch.figures()
+    figures = {"tilt_rad": controller.tilt} | controller.supervisor.figures() | watch.figures()
     if silence := watch.silence(time.monotonic()):
         return ERROR, silence, figures
     if waiting:
@@ -77,6 +77,10 @@ def timing_status(controller: PolicyController | None, report: TrackingReport | 
     if controller is None or report is None:
         return OK, "not running", {}
     latency = report.latency_ms(_TOLD_LATENCIES)
-    figures = controller.timing_figures() | {f"latency_{k}_ms": v for k, v in latency.items()}
+    lateness: dict[str, object] = {
+        "missed_policy_periods": controller.lateness.missed_ticks,
+        "missed_inferences": controller.lateness.missed_inferences,
+    }
+    figures = lateness | {f"latency_{k}_ms": v for k, v in latency.items()}
     warning = controller.timing_warning()
     return WARN if warning else OK, warning or "in time", figures
