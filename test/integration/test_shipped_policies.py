@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from shipped import POLICIES, largest_error, start_noise
 
-from g1_mimic.evaluation.policy_env import evaluate_policy
+from g1_mimic.envs.config import ResetConfig
+from g1_mimic.evaluation.conditions import conditions
+from g1_mimic.evaluation.suite import Options, assess
 from g1_mimic.motion.files import load_motion
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.profile import load_profile
@@ -16,8 +18,9 @@ from g1_mimic.robot.profile import load_profile
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_it_stays_up(path: Path) -> None:
     """No fall in 16 ten-second episodes from all over its clip, which it keeps to."""
-    noise = start_noise(path.stem)
-    result = evaluate_policy(path, episodes=16, seconds=10.0, seed=11, noise=noise)
+    config = {"reset": ResetConfig(noise=start_noise(path.stem))}
+    options = Options(episodes=16, seconds=10.0, seed=11, config=config)
+    result = assess(OnnxPolicy.load(path), path.stem, conditions([]), options).nominal
     assert result.success_rate == 1.0
     assert result.joint_error_rad < largest_error(path.stem)
 

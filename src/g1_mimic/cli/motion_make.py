@@ -85,5 +85,5 @@ def _make(args: argparse.Namespace) -> int:
     clip = _maker(args.kind)(**given, name=args.name or args.out.stem)
     save_motion(clip, args.out)
     tell(clip, args.out)
-    print(f"asks at most for: {effort(clip, load_profile('g1_29dof'))}")
+    print(f"asks at most for: {effort(clip, load_profile())}")
     return 0

@@ -59,9 +59,9 @@ def add_target(parser: argparse.ArgumentParser, *flags: str, **settings: Any) ->
 
 def add_robot(parser: argparse.ArgumentParser) -> None:
     """Add the robot that a clip is checked against."""
-    from g1_mimic.envs.task import DEFAULT_PROFILE
+    from g1_mimic.robot.names import DEFAULT_ROBOT
 
-    parser.add_argument("--robot", default=DEFAULT_PROFILE, help="robot profile (%(default)s)")
+    parser.add_argument("--robot", default=DEFAULT_ROBOT, help="robot profile (%(default)s)")
 
 
 def tell(clip: MotionClip, path: Path) -> None:

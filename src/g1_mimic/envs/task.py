@@ -12,10 +12,9 @@ from g1_mimic.envs.rewards import DeepMimicReward
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.files import find_motion, load_motion
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.settings import Settings, merge, read_mapping, validate
-
-DEFAULT_PROFILE = "g1_29dof"
 
 
 class ControlConfig(Settings):
@@ -75,7 +74,7 @@ class Task:
 
     def profile(self) -> RobotProfile:
         """Return the robot with the task's gains."""
-        name = DEFAULT_PROFILE if self.config.robot == "g1" else self.config.robot
+        name = DEFAULT_ROBOT if self.config.robot == "g1" else self.config.robot
         control = self.config.control
         return load_profile(name).with_control(control.stiffness, control.damping)
 

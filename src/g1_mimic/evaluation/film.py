@@ -28,7 +28,7 @@ def film_policy(
     Raises:
         G1MimicError: if the policy carries no such clip.
     """
-    env = make_policy_env(policy, None, 1, {"episode_length_s": seconds})
+    env = make_policy_env(policy, "", 1, {"episode_length_s": seconds})
     act = batched_act(policy, env.reference)
     firsts = {span.name: span.first for span in env.reference.spans}
     try:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from g1_mimic.envs.config import EnvConfig, ResetConfig
+from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import term_slices
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
-from g1_mimic.evaluation.episodes import Act, Evaluation, evaluate
+from g1_mimic.evaluation.episodes import Act
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.policy.action_base import rest_actions
 from g1_mimic.policy.batch import PolicyBatch
 from g1_mimic.policy.contract import OWN
+from g1_mimic.policy.load import trained_profile
 from g1_mimic.policy.observation_layout import ObservationHistory
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.kinematics import pelvis_pose
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, WAIST_INDICES
-from g1_mimic.robot.profile import RobotProfile, load_profile
 
 
 def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
@@ -46,23 +45,9 @@ def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
     return MotionLibrary.weighted(clips, [1.0] * len(clips))
 
 
-def profile_of_policy(policy: OnnxPolicy, robot: str | None = None) -> RobotProfile:
-    """Return the robot that a policy was trained for, or ``robot`` under the policy's gains."""
-    meta = policy.metadata
-    profile = load_profile(robot or meta.robot_profile or "g1_29dof")
-    stiffness = np.asarray(meta.joint_stiffness)
-    return replace(
-        profile,
-        stiffness=stiffness,
-        damping=np.asarray(meta.joint_damping),
-        default_position=np.asarray(meta.default_joint_pos),
-        action_scale_nm=np.asarray(meta.action_scale) * stiffness / profile.action_gain,
-    )
-
-
 def make_policy_env(
     policy: OnnxPolicy,
-    robot: str | None,
+    robot: str,
     num_envs: int,
     config: dict[str, Any],
     armature: float | None = None,
@@ -71,7 +56,7 @@ def make_policy_env(
 
     Args:
         policy: the policy.
-        robot: profile; None is the policy's.
+        robot: profile (name or path); empty: the policy's.
         num_envs: number of robots.
         config: keys of `EnvConfig`.
         armature: of every joint, kg·m²; None is the profile's.
@@ -81,7 +66,7 @@ def make_policy_env(
         action_base="default",  # from the outside every exported policy is
         **config,
     )
-    profile = profile_of_policy(policy, robot)
+    profile = trained_profile(policy, robot)
     if armature is not None:
         profile = replace(profile, armature=np.full_like(profile.armature, armature))
     motions = motions_of_policy(policy)
@@ -140,47 +125,3 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
         return batch.act(obs, times)
 
     return act
-
-
-def evaluate_policy(
-    path: Path,
-    *,
-    robot: str | None = None,
-    action_scale: str = "",
-    episodes: int = 64,
-    seconds: float = 10.0,
-    seed: int = 0,
-    noise: float = 0.25,
-    feet: Literal["spheres", "capsules"] = "spheres",
-    self_collision: bool = False,
-) -> Evaluation:
-    """Evaluate an exported policy on the clips that it carries.
-
-    Args:
-        path: the ONNX file.
-        robot: profile whose limits and armature replace those it was trained with.
-        action_scale: as `OnnxPolicy.load` takes it.
-        episodes: number of episodes, side by side.
-        seconds: longest episode.
-        seed: seeds the start noise.
-        noise: scale of the start noise.
-        feet: foot contact model.
-        self_collision: whether the robot's bodies touch one another.
-
-    Raises:
-        G1MimicError: if the policy or the profile does not fit.
-    """
-    if episodes < 1 or seconds <= 0:
-        raise G1MimicError("episodes and seconds must be positive")
-    policy = OnnxPolicy.load(path, action_scale)
-    config = {
-        "episode_length_s": seconds,
-        "feet": feet,
-        "self_collision": self_collision,
-        "reset": ResetConfig(noise=noise),
-    }
-    env = make_policy_env(policy, robot, episodes, config)
-    try:
-        return evaluate(env, batched_act(policy, env.reference), seed)
-    finally:
-        env.close()

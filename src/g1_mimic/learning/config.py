@@ -13,6 +13,7 @@ from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
 from g1_mimic.motion.library import choices_text, parse_choices
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.settings import LIVE, OneOf, Settings, merge, read_mapping, ros_parameters, validate
 
 TRAINER_NODE = "trainer"
@@ -120,7 +121,7 @@ class TrainConfig(Settings):
     motion: str = "stand"
     """Clip to imitate: a name that ships (stand, walk, …), a file, or a folder of clips; several
     with weights: walk:2,stand:1."""
-    robot: str = "g1_29dof"
+    robot: str = DEFAULT_ROBOT
     """Robot profile: g1_29dof, g1_guide or a file."""
     num_envs: int = Field(64, gt=0)
     """Robots simulated side by side."""

@@ -83,7 +83,7 @@ def validate_clip(clip: MotionClip, profile: RobotProfile | None = None) -> Moti
     if profile is None:
         from g1_mimic.robot.profile import load_profile
 
-        profile = load_profile("g1_29dof")
+        profile = load_profile()
     errors: list[str] = []
     warnings: list[str] = []
     hints: list[str] = []

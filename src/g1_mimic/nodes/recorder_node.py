@@ -35,11 +35,12 @@ from g1_mimic.nodes.shared.message_types import (
 from g1_mimic.nodes.shared.messages import WORLD_FRAME, JointReader, quaternion, vector3
 from g1_mimic.nodes.shared.parameters import Parameters
 from g1_mimic.nodes.shared.taps import Taps
-from g1_mimic.policy.load import DEFAULT_PROFILE, load_policy, profile_of
+from g1_mimic.policy.load import load_policy, profile_of
 from g1_mimic.recording.bag_writer import BagWriter, Topic
 from g1_mimic.recording.facts import recording_facts
 from g1_mimic.recording.log_times import LogTimes, Received
 from g1_mimic.recording.transforms import TF_FIELDS, TF_KIND, RobotTransforms
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import load_profile
 
 _DRAIN_PERIOD = 0.004
@@ -125,7 +126,7 @@ class RecorderNode(Node):
 
     def _facts(self) -> dict[str, str]:
         settings = self._settings
-        profile = load_profile(settings.robot or DEFAULT_PROFILE)
+        profile = load_profile(settings.robot or DEFAULT_ROBOT)
         motion = ""
         if settings.policy:
             policy = load_policy(settings.policy, settings.action_scale, settings.robot)

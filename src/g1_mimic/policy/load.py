@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import RobotProfile, load_profile
-
-DEFAULT_PROFILE = "g1_29dof"
 
 
 def load_policy(name: str, action_scale: str = "", robot: str = "") -> OnnxPolicy:
@@ -21,18 +24,21 @@ def load_policy(name: str, action_scale: str = "", robot: str = "") -> OnnxPolic
     Raises:
         G1MimicError: if there is none, or it is no valid policy.
     """
-    return OnnxPolicy.load(find_policy(name), action_scale, load_profile(robot or DEFAULT_PROFILE))
+    return OnnxPolicy.load(find_policy(name), action_scale, load_profile(robot or DEFAULT_ROBOT))
 
 
-def profile_of(policy: OnnxPolicy, robot: str) -> RobotProfile:
-    """Return the profile ``robot``, or, if that is empty, the one the policy was trained with.
+def profile_of(policy: OnnxPolicy, robot: str = "") -> RobotProfile:
+    """Return the robot whose limits hold where ``policy`` is deployed.
+
+    Args:
+        policy: the policy.
+        robot: profile (name or path); empty: the one that the policy was trained with.
 
     Raises:
-        G1MimicError: if the policy's own profile has changed since it was trained. Naming a
-            profile says that the difference is meant.
+        G1MimicError: if there is no such profile, or the policy's own has changed since it was
+            trained. Naming a profile says that the difference is meant.
     """
-    meta = policy.metadata
-    profile = load_profile(robot or meta.robot_profile or DEFAULT_PROFILE)
+    meta, profile = policy.metadata, _chosen(policy, robot)
     if not robot and meta.robot_profile_hash and profile.hash != meta.robot_profile_hash:
         raise G1MimicError(
             f"robot profile '{profile.name}' has changed since the policy was trained "
@@ -40,3 +46,31 @@ def profile_of(policy: OnnxPolicy, robot: str) -> RobotProfile:
             f"robot:={profile.name} to use it as it is"
         )
     return profile
+
+
+def trained_profile(policy: OnnxPolicy, robot: str = "") -> RobotProfile:
+    """Return the robot as the training of ``policy`` simulated it, as far as the file tells.
+
+    Gains, default pose and action scale are the file's, everything else the profile's, whether it
+    has changed since or not.
+
+    Args:
+        policy: the policy.
+        robot: as for `profile_of`.
+
+    Raises:
+        G1MimicError: if there is no such profile.
+    """
+    meta, profile = policy.metadata, _chosen(policy, robot)
+    stiffness = np.asarray(meta.joint_stiffness)
+    return replace(
+        profile,
+        stiffness=stiffness,
+        damping=np.asarray(meta.joint_damping),
+        default_position=np.asarray(meta.default_joint_pos),
+        action_scale_nm=np.asarray(meta.action_scale) * stiffness / profile.action_gain,
+    )
+
+
+def _chosen(policy: OnnxPolicy, robot: str) -> RobotProfile:
+    return load_profile(robot or policy.metadata.robot_profile or DEFAULT_ROBOT)

@@ -120,7 +120,7 @@ def default_profile() -> RobotProfile:
     """Return the G1 as it is built."""
     from g1_mimic.robot.profile import load_profile  # YAML, which other policies need not
 
-    return load_profile("g1_29dof")
+    return load_profile()
 
 
 def _listed(names: list[str], limit: int = 4) -> str:

@@ -9,8 +9,6 @@ import numpy as np
 from g1_mimic.recording.bag_reader import JointSeries, Recording
 from g1_mimic.robot.profile import load_profile
 
-DEFAULT_PROFILE = "g1_29dof"
-
 
 @dataclass(frozen=True)
 class RunFigures:
@@ -57,7 +55,7 @@ def run_figures(recording: Recording) -> RunFigures:
     states = recording.joints["joint_states"]
     targets = recording.joints["joint_targets"]
     reference = recording.joints["reference/joint_states"]
-    profile = recording.facts or load_profile(DEFAULT_PROFILE)
+    profile = recording.facts or load_profile()
     start = int(states.stamp[0])
     of_state, of_reference = _common(states, reference)
     answered, answers = _common(states, targets)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from g1_mimic.errors import G1MimicError
 
+DEFAULT_ROBOT = "g1_29dof"
+"""The profile of the robot as it is built, where none is named."""
+
 JOINT_NAMES: tuple[str, ...] = (
     "left_hip_pitch_joint",
     "left_hip_roll_joint",

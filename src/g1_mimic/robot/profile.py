@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
-from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import DEFAULT_ROBOT, JOINT_NAMES, NUM_JOINTS
 from g1_mimic.settings import Settings, read_mapping, validate
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -243,7 +243,7 @@ def _gains(key: str, value: float | Sequence[float] | np.ndarray) -> np.ndarray:
     return np.broadcast_to(array, (NUM_JOINTS,)).copy()
 
 
-def load_profile(name_or_path: str | Path) -> RobotProfile:
+def load_profile(name_or_path: str | Path = DEFAULT_ROBOT) -> RobotProfile:
     """Load a profile: ``g1_29dof`` (the hardware, default), ``g1_guide``, or a path.
 
     Raises:

@@ -71,7 +71,7 @@ def render_frames(
             "give one reference pose per frame"
         )
     width, height = size
-    model = build_model(profile or load_profile("g1_29dof"))
+    model = build_model(profile or load_profile())
     data, ghost = mujoco.MjData(model), mujoco.MjData(model)
     camera = mujoco.MjvCamera()
     camera.azimuth, camera.elevation, camera.distance = azimuth, elevation, distance

@@ -47,7 +47,7 @@ def robot_shapes(collision: bool) -> tuple[Shape, ...]:
     Raises:
         G1MimicError: if the model files are missing.
     """
-    profile = load_profile("g1_29dof")  # shapes do not depend on it
+    profile = load_profile()  # shapes do not depend on it
     model = build_model(profile, scene=False, feet="capsules", self_collision=True)
     touching = (model.geom_contype | model.geom_conaffinity) != 0
     shapes: list[Shape] = []

@@ -57,7 +57,7 @@ def load_skeleton() -> Skeleton:
     from g1_mimic.robot.profile import load_profile
 
     # The tree does not depend on the profile. Capsules describe the whole rim of the sole.
-    return skeleton_from_model(build_model(load_profile("g1_29dof"), feet="capsules"))
+    return skeleton_from_model(build_model(load_profile(), feet="capsules"))
 
 
 def skeleton_from_model(model: mujoco.MjModel) -> Skeleton:

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.load import DEFAULT_PROFILE, load_policy, profile_of
+from g1_mimic.policy.load import load_policy, profile_of
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import load_profile
 from g1_mimic.simulation.settings import SimSettings
 from g1_mimic.simulation.simulator import Simulator, start_on_floor
@@ -19,7 +20,7 @@ def make_simulator(settings: SimSettings) -> Simulator:
     Raises:
         G1MimicError: if policy or profile cannot be loaded.
     """
-    profile = load_profile(settings.robot or DEFAULT_PROFILE)
+    profile = load_profile(settings.robot or DEFAULT_ROBOT)
     start = None
     if settings.policy:
         policy = load_policy(settings.policy, settings.action_scale, settings.robot)

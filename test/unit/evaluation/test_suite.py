@@ -53,7 +53,7 @@ def test_the_nominal_robot_always_comes_first_and_full_is_everything() -> None:
 
 def test_a_push_adds_its_speed_to_the_pelvis_level_with_the_ground(policy: OnnxPolicy) -> None:
     """At its times alone, in the same directions whatever the speed, another for each robot."""
-    env = make_policy_env(policy, None, 5, {"episode_length_s": 10.0, "threads": 1})
+    env = make_policy_env(policy, "", 5, {"episode_length_s": 10.0, "threads": 1})
     env.reset(3)
     changes = {}
     for speed in (0.5, 2.0):
@@ -79,8 +79,8 @@ def test_a_push_adds_its_speed_to_the_pelvis_level_with_the_ground(policy: OnnxP
 def test_the_second_robot_differs_in_joints_contacts_and_time_step(policy: OnnxPolicy) -> None:
     """Each of its models has them, also after robots were drawn anew."""
     condition = conditions(["second_robot"])[1]
-    env = make_policy_env(policy, None, 2, condition.config, condition.armature)
-    nominal = make_policy_env(policy, None, 1, {})
+    env = make_policy_env(policy, "", 2, condition.config, condition.armature)
+    nominal = make_policy_env(policy, "", 1, {})
     condition.prepare(env)
     env.reset(1)
     assert env.robots.models is not None and len(env.robots.models) == 2
@@ -101,7 +101,7 @@ def test_the_second_robot_differs_in_joints_contacts_and_time_step(policy: OnnxP
 def test_a_delay_is_that_of_every_robot(policy: OnnxPolicy) -> None:
     """The motors answer so many physics steps later."""
     for condition, delay in zip(conditions(["delay"])[1:], DELAYS_S[1:], strict=True):
-        env = make_policy_env(policy, None, 3, condition.config)
+        env = make_policy_env(policy, "", 3, condition.config)
         env.reset(0)
         np.testing.assert_allclose(env.robots.draw.action_delay, delay)
         env.close()

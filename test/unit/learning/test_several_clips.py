@@ -18,9 +18,11 @@ from g1_mimic.envs.reference import Reference, clip_action_base
 from g1_mimic.envs.starts import ClipStarts, StartSampler, StartsConfig
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
+from g1_mimic.evaluation.conditions import conditions
 from g1_mimic.evaluation.episodes import evaluate, start_frames
 from g1_mimic.evaluation.film import film_policy
-from g1_mimic.evaluation.policy_env import evaluate_policy, motions_of_policy
+from g1_mimic.evaluation.policy_env import motions_of_policy
+from g1_mimic.evaluation.suite import Options, assess
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.trainer import Trainer
 from g1_mimic.motion.clip import MotionClip
@@ -240,7 +242,8 @@ def test_run_and_evaluation_tell_each_clip(run: Trainer, tmp_path: Path) -> None
     assert scalars.starts is not None
     assert [clip.name for clip in scalars.starts.clips] == ["walk", "squat"]
     plot_runs([str(run.folder.path)], tmp_path / "plot.png")
-    result = evaluate_policy(run.folder.policy, episodes=4, seconds=0.5)
+    policy, options = OnnxPolicy.load(run.folder.policy), Options(episodes=4, seconds=0.5)
+    result = assess(policy, "policy", conditions([]), options).nominal
     assert set(result.per_clip) == {"walk", "squat"}
 
 

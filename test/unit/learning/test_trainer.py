@@ -121,11 +121,15 @@ def test_metrics_reach_tensorboard(tmp_path: Path) -> None:
 
 def test_exported_policy_acts_like_the_chosen_actor(tmp_path: Path) -> None:
     """The newest policy file scores in evaluation what the run says of it."""
-    from g1_mimic.evaluation.policy_env import evaluate_policy
+    from g1_mimic.evaluation.conditions import conditions
+    from g1_mimic.evaluation.suite import Options, assess
+    from g1_mimic.policy.runtime import OnnxPolicy
 
     trainer = open_trainer(config(tmp_path / "run"))
     metrics = trainer.run()
-    result = evaluate_policy(tmp_path / "run" / "policy_latest.onnx", episodes=4, seconds=0.5)
+    policy = OnnxPolicy.load(tmp_path / "run" / "policy_latest.onnx")
+    options = Options(episodes=4, seconds=0.5, config={"reset": {"noise": 0.25}})
+    result = assess(policy, "policy", conditions([]), options).nominal
     assert result.survival == metrics["eval/survival"]
     for name in ("joint_error_rad", "body_position_error_m", "anchor_orientation_error_rad"):
         assert getattr(result, name) == pytest.approx(metrics[f"eval/{name}"], rel=1e-3)

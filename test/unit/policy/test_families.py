@@ -276,7 +276,7 @@ def test_evaluation_feeds_a_policy_as_its_trainer(motion: Any, model: Any, tmp_p
     )
     path = ff.write_mjlab(tmp_path / "mjlab.onnx", policy, motion, GAINS)
     loaded = OnnxPolicy.load(path)
-    env = make_policy_env(loaded, None, 2, {"episode_length_s": 1.0})
+    env = make_policy_env(loaded, "", 2, {"episode_length_s": 1.0})
     act = batched_act(loaded, env.reference)
     trainers = [ff.Trainer(policy, motion, model) for _ in range(2)]
     for trainer in trainers:  # the robots stand where the clip is

@@ -56,7 +56,7 @@ def with_default_wrists(values: np.ndarray) -> np.ndarray:
     """
     from g1_mimic.robot.profile import load_profile
 
-    full = np.tile(load_profile("g1_29dof").default_position, (len(values), 1))
+    full = np.tile(load_profile().default_position, (len(values), 1))
     full[:, [i for i, name in enumerate(JOINT_NAMES) if name not in WRIST_JOINT_NAMES]] = values
     return full
 

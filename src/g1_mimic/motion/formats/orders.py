@@ -261,5 +261,5 @@ def _feet(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray) -> tuple[float,
 def _position_limits() -> tuple[np.ndarray, np.ndarray]:
     from g1_mimic.robot.profile import load_profile
 
-    profile = load_profile("g1_29dof")
+    profile = load_profile()
     return profile.position_lower, profile.position_upper

@@ -117,7 +117,7 @@ def make_wave(
     Raises:
         G1MimicError: if a parameter is out of range.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     return solve_rested(profile, home, waving(home, fps, arm, size, swings, period), fps, name)
 
@@ -145,6 +145,6 @@ def make_punch(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     return solve_rested(profile, home, punching(home, fps, count, period, reach), fps, name)

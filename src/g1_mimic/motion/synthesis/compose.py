@@ -248,7 +248,7 @@ def make_dance(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     return solve_rested(profile, home, _Dance(home, fps, tempo, size, seed).plan(bars), fps, name)
 
@@ -274,7 +274,7 @@ def make_mix(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     frames = round(duration * fps) - 2 * round(REST_TIME * fps)
     return solve_rested(profile, home, _Mix(home, fps, seed).plan(frames), fps, name)

@@ -92,7 +92,7 @@ def make_stand(
     Raises:
         G1MimicError: if a parameter is out of range or a pose cannot be reached.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     order, right = [0, 1, 2], 1
     if seed is not None:
         random = np.random.default_rng(seed)
@@ -134,7 +134,7 @@ def make_sway(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     plan = swaying(home, fps, sideways, forwards, period, count)
     return solve_rested(profile, home, plan, fps, name)
@@ -164,7 +164,7 @@ def make_squat(
         G1MimicError: if a parameter is out of range, or a pose cannot be reached within the soft
             joint limits.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     return solve_rested(profile, home, squatting(home, fps, depth, period, count), fps, name)
 
@@ -194,7 +194,7 @@ def make_weight_shift(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     plan = shifting(home, fps, amount, move, hold, count)
     return solve_rested(profile, home, plan, fps, name)

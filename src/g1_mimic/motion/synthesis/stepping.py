@@ -190,7 +190,7 @@ def make_walk(
         G1MimicError: if a parameter is out of range, a pose cannot be reached within the soft
             joint limits, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     step_frames = round(step_time * fps)
     swing_frames, double_frames = split_step(step_frames, double_support)
     stand_frames = round(stand_time * fps)
@@ -253,7 +253,7 @@ def make_march(
     Raises:
         G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     plan = stepping(
         home,
@@ -291,7 +291,7 @@ def make_turn(
         G1MimicError: if a parameter is out of range, a pose cannot be reached within the soft
             joint limits, or the motion cannot be balanced.
     """
-    profile = profile or load_profile("g1_29dof")
+    profile = profile or load_profile()
     home = Home(profile)
     plan = turning(home, angle, step_angle, round(step_time * fps))
     return solve_rested(profile, home, plan, fps, name)

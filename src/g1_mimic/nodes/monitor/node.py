@@ -13,7 +13,7 @@ from rclpy.task import Future
 from g1_mimic.nodes.monitor.diagnostics_tree import DiagnosticsTree
 from g1_mimic.nodes.shared.common import steady_timer
 from g1_mimic.nodes.shared.parameters import Parameters
-from g1_mimic.policy.load import DEFAULT_PROFILE
+from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.settings import Settings
 
 
@@ -48,7 +48,7 @@ class MonitorNode(Node):
             from g1_mimic.nodes.monitor.robot_view import RobotView  # MuJoCo
             from g1_mimic.robot.profile import load_profile
 
-            profile = load_profile(settings.robot or DEFAULT_PROFILE)
+            profile = load_profile(settings.robot or DEFAULT_ROBOT)
             self._view = RobotView(self, profile, settings.link_transforms)
             steady_timer(self, 1.0 / settings.view_rate, self._view.publish)
 
