@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from g1_mimic.envs.observations import ReferenceFrame
-from g1_mimic.motion.clip import ClipSpan, MotionClip, lap_transforms
+from g1_mimic.motion.clip import ClipSpan, MotionClip, lap_and_frame, lap_transforms
 from g1_mimic.rotations import quat_apply, quat_from_yaw, quat_multiply, quat_yaw
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class ClipFrames:
             clip.looped,
         )
 
-    def frame_of(self, step: int) -> int:
-        """Return the frame that is due ``step`` control steps after the first."""
-        last = len(self.joint_pos) - 1
-        return step % last if self.looped and last > 0 else min(step, last)
+    def lap_and_frame(self, step: int) -> tuple[int, int]:
+        """Return lap and frame that are due ``step`` control steps after the first."""
+        lap, frame = lap_and_frame(step, len(self.joint_pos), self.looped)
+        return int(lap), int(frame)
 
 
 _KEPT_FRAMES = 8
@@ -107,9 +107,8 @@ class AlignedReference:
         return self._frames[step]
 
     def _make_frame(self, step: int) -> ReferenceFrame:
-        clip, last = self.clip, len(self.clip.joint_pos) - 1
-        t = clip.frame_of(step)
-        lap = step // last if clip.looped and last > 0 else 0
+        clip = self.clip
+        lap, t = clip.lap_and_frame(step)
         if lap >= len(self._laps[0]):
             self._laps = lap_transforms(clip.anchor_pos, clip.anchor_quat, 2 * lap + 1)
         turn, shift = self._laps[0][lap], self._laps[1][lap]

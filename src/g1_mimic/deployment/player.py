@@ -167,7 +167,7 @@ class MotionPlayer:
         if self._contract.action_base in ("", "default"):
             return np.zeros(NUM_JOINTS)
         clip = self._now.reference.clip
-        time_step = 0 if clip.first is None else clip.first + clip.frame_of(0)
+        time_step = clip.first or 0
         return self._graph_offset(self._frame_before(time_step))
 
     def graph_input(self, step: int) -> GraphInput:
@@ -176,7 +176,7 @@ class MotionPlayer:
         clip, zero = now.reference.clip, np.zeros(NUM_JOINTS)
         time_step = 0
         if clip.first is not None:
-            time_step = clip.first + clip.frame_of(max(step - now.start, 0))
+            time_step = clip.first + clip.lap_and_frame(max(step - now.start, 0))[1]
         single = self._weight(step) is None
         if single and clip.first is not None and (step == 0 or self._weight(step - 1) is None):
             return GraphInput(time_step, zero, zero)
@@ -197,9 +197,7 @@ class MotionPlayer:
     def _frame_before(self, time_step: int) -> int:
         """Return the frame whose offset the graph takes out of the previous action."""
         span = next(span for span in self._spans if time_step <= span.last)
-        if time_step > span.first:
-            return time_step - 1
-        return span.last - 1 if span.looped else span.first
+        return int(span.frame(time_step - span.first - 1))
 
 
 def clips_for(policy: OnnxPolicy, motion: str, profile: RobotProfile) -> list[ClipFrames]:

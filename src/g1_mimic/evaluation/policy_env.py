@@ -13,6 +13,7 @@ from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
 from g1_mimic.errors import G1MimicError
 from g1_mimic.evaluation.episodes import Act
+from g1_mimic.motion.clip import lap_and_frame
 from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.policy.action_base import rest_actions
@@ -76,7 +77,8 @@ def make_policy_env(
         own = rest_actions(
             policy.metadata, clip.joint_pos, clip.joint_vel, clip.joint_torque, clip.looped
         )
-        rest.append(own[np.arange(unrolled.length) % (clip.num_frames - clip.looped)])
+        steps = np.arange(unrolled.length)
+        rest.append(own[lap_and_frame(steps, clip.num_frames, clip.looped)[1]])
     env.rest_action = np.concatenate(rest)
     return env
 
@@ -98,12 +100,8 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
             "deploy_sim only"
         )
     histories: list[ObservationHistory] = []
-    steps = []
-    spans = policy.metadata.spans(policy.num_frames)
-    for own, unrolled in zip(spans, reference.spans, strict=True):
-        period = own.length - 1 if own.looped else own.length
-        steps.append(own.first + np.arange(unrolled.length) % period)
-    time_step = np.concatenate(steps)
+    spans = zip(meta.spans(policy.num_frames), reference.spans, strict=True)
+    time_step = np.concatenate([own.frame(np.arange(unrolled.length)) for own, unrolled in spans])
 
     # The environment recomputes velocities; a trainer of others had those in the file.
     given = [policy.reference(t) for t in range(policy.num_frames if meta.family != OWN else 0)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,10 +111,8 @@ class MotionClip:
                 f"motion '{self.name}' has {self.num_frames} frames and does not loop; "
                 f"{num_frames} frames are needed"
             )
-        if num_frames <= self.num_frames:
-            lap, frame = np.zeros(num_frames, int), np.arange(num_frames)
-        else:
-            lap, frame = np.divmod(np.arange(num_frames), self.num_frames - 1)
+        repeated = num_frames > self.num_frames  # else even the last frame stays what it is
+        lap, frame = lap_and_frame(np.arange(num_frames), self.num_frames, repeated)
         turn, shift = lap_transforms(self.root_pos, self.root_quat, int(lap[-1]) + 1)
         turn_w, shift_w = turn[lap][:, None], shift[lap][:, None]
         return replace(
@@ -128,6 +126,23 @@ class MotionClip:
             body_ang_vel_w=quat_apply(turn_w, self.body_ang_vel_w[frame]),
             looped=False,
         )
+
+
+def lap_and_frame(step: Any, num_frames: int, looped: bool) -> tuple[Any, Any]:
+    """Return in which lap, and at which frame, a clip is after steps from its first frame on.
+
+    The last frame of a looped clip is the first one of its next lap: a lap has T - 1 steps. A clip
+    that does not loop holds its first and last frames.
+
+    Args:
+        step: an integer, or integers [...]; also negative, for what was before.
+        num_frames: T.
+        looped: whether the clip is.
+    """
+    last = num_frames - 1
+    if looped and last > 0:
+        return divmod(step, last)
+    return 0 * step, np.clip(step, 0, last)
 
 
 def lap_transforms(
@@ -169,6 +184,10 @@ class ClipSpan(NamedTuple):
     def last(self) -> int:
         """Its last frame there."""
         return self.first + self.length - 1
+
+    def frame(self, step: Any) -> Any:
+        """Return where among all frames the clip is after steps [...] (`lap_and_frame`)."""
+        return self.first + lap_and_frame(step, self.length, self.looped)[1]
 
 
 def clip_index(firsts: np.ndarray, frames: np.ndarray) -> np.ndarray:

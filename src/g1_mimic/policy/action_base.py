@@ -11,6 +11,7 @@ import numpy as np
 
 from g1_mimic.control import pd_target
 from g1_mimic.control.pd_target import action_base
+from g1_mimic.motion.clip import lap_and_frame
 from g1_mimic.policy.contract import PolicyContract
 
 
@@ -71,7 +72,5 @@ def rest_actions(
 
 def previous_offset(offset: np.ndarray, looped: bool) -> np.ndarray:
     """Return the offset of the frame before each frame of a clip [T, 29]."""
-    previous = np.roll(offset, 1, axis=0)
-    # Before frame 0 of a looped clip comes the one before last: the last is frame 0.
-    previous[0] = offset[-2] if looped else offset[0]
-    return previous
+    frames = len(offset)
+    return offset[lap_and_frame(np.arange(frames) - 1, frames, looped)[1]]

@@ -75,6 +75,6 @@ def test_a_clip_that_ends_holds_its_last_frame(made: Any) -> None:
     source, policy = made
     clip = frames_of(policy)
     last = source.clip.num_frames - 1
-    assert clip.frame_of(last - 1) == last - 1
-    assert clip.frame_of(last) == (0 if source.clip.looped else last)
-    assert clip.frame_of(10 * last + 5) == (5 if source.clip.looped else last)
+    assert clip.lap_and_frame(last - 1) == (0, last - 1)
+    assert clip.lap_and_frame(last) == ((1, 0) if source.clip.looped else (0, last))
+    assert clip.lap_and_frame(10 * last + 5) == ((10, 5) if source.clip.looped else (0, last))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.motion.clip import MotionClip
+from g1_mimic.motion.clip import ClipSpan, MotionClip, lap_and_frame
 from g1_mimic.motion.kinematics import angular_velocity, complete_clip, forward_kinematics
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.names import BODY_NAMES
@@ -132,6 +132,18 @@ def test_unrolled_first_lap_is_the_clip() -> None:
     clip = circle()
     np.testing.assert_array_equal(clip.unrolled(41).joint_pos, clip.joint_pos)
     np.testing.assert_allclose(clip.unrolled(17).body_pos_w, clip.body_pos_w[:17], atol=1e-15)
+
+
+def test_the_last_frame_of_a_lap_is_the_first_of_the_next() -> None:
+    """Of five frames a lap has four steps, forwards and backwards; without laps the ends hold."""
+    steps = np.arange(-2, 10)
+    laps, frames = lap_and_frame(steps, 5, True)
+    assert frames.tolist() == [2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    assert laps.tolist() == [-1, -1, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    laps, frames = lap_and_frame(steps, 5, False)
+    assert frames.tolist() == [0, 0, 0, 1, 2, 3, 4, 4, 4, 4, 4, 4] and not laps.any()
+    assert lap_and_frame(3, 1, True) == (0, 0)
+    assert ClipSpan("second", 7, 5, True).frame(steps[-3:]).tolist() == [10, 7, 8]
 
 
 def test_laps_do_not_climb() -> None:
