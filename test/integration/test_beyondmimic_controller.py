@@ -17,6 +17,7 @@ from shipped import LEANING_ON_LIMITS, POLICIES, largest_error
 
 from g1_mimic.control.pd_target import TargetLimits, limit_target
 from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy.metadata import write_metadata
 from g1_mimic.policy.readers import TORQUE_OUTPUT
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.model import build_model
@@ -38,7 +39,7 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A shipped policy with its metadata as they are written today."""
     file = onnx.load(request.param)
     del file.metadata_props[:]
-    props = OnnxPolicy.load(request.param).metadata.to_onnx_props()
+    props = write_metadata(OnnxPolicy.load(request.param).metadata)
     onnx.helper.set_model_props(file, props)
     path = tmp_path_factory.mktemp("policy") / request.param.name
     onnx.save(file, path)
@@ -76,7 +77,7 @@ def test_any_number_is_written_without_an_exponent(
     contract: PolicyContract, numbers: list[float]
 ) -> None:
     """Plain decimal fractions with at least three decimals, like "%.3f", but exact."""
-    text = replace(contract, joint_stiffness=tuple(numbers)).to_onnx_props()["joint_stiffness"]
+    text = write_metadata(replace(contract, joint_stiffness=tuple(numbers)))["joint_stiffness"]
     assert theirs.parse_numbers(text) == numbers
     assert all(len(token.partition(".")[2]) >= 3 for token in text.split(","))
 

@@ -20,7 +20,8 @@ from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import quat_slerp
 
 if TYPE_CHECKING:
-    from g1_mimic.policy.runtime import OnnxPolicy, PolicyReference
+    from g1_mimic.policy.motion_frames import PolicyReference
+    from g1_mimic.policy.runtime import OnnxPolicy
 
 
 class GraphInput(NamedTuple):

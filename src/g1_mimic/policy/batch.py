@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.policy.runtime import OnnxPolicy, open_session, told
 
 
 class PolicyBatch:
@@ -27,18 +26,11 @@ class PolicyBatch:
 
     def __init__(self, policy: OnnxPolicy) -> None:
         self._policy = policy
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # physics has the other cores
-        options.log_severity_level = 4
-        model = _scanned(onnx.load(policy.path))
         try:
-            self._session = ort.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions share no narrower base
-            detail = " ".join(str(error).split())[:160]
+            self._session = open_session(_scanned(onnx.load(policy.path)).SerializeToString())
+        except Exception as error:
             raise G1MimicError(
-                f"policy file {policy.path}: not to be run in batches: {detail}"
+                f"policy file {policy.path}: not to be run in batches: {told(error)}"
             ) from error
 
     def act(self, obs: np.ndarray, time_steps: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +24,9 @@ from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.policy.action_base import action_offset, needs_torque, previous_offset
 from g1_mimic.policy.contract import FORMAT_VERSION, PolicyContract
+from g1_mimic.policy.metadata import write_metadata
 from g1_mimic.policy.readers import TORQUE_OUTPUT, output_names
-from g1_mimic.policy.runtime import OnnxPolicy
+from g1_mimic.policy.runtime import OnnxPolicy, open_session, told
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
 
@@ -138,7 +138,7 @@ def export_policy(
     with atomic_write(path) as temporary:
         _write_graph(graph, width, temporary)
         model = onnx.load(temporary)
-        onnx.helper.set_model_props(model, metadata.to_onnx_props())
+        onnx.helper.set_model_props(model, write_metadata(metadata))
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, temporary)
         OnnxPolicy.load(temporary)
@@ -232,16 +232,15 @@ def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:
                 dynamo=False,
             )
     except RuntimeError as error:  # e.g. an actor of another width
-        detail = " ".join(str(error).split())[:160]
-        raise G1MimicError(f"the actor does not take {width} observations: {detail}") from error
+        raise G1MimicError(
+            f"the actor does not take {width} observations: {told(error)}"
+        ) from error
 
 
 @torch.no_grad()
 def _compare(graph: PolicyGraph, width: int, num_frames: int, path: Path) -> None:
     """Raise if the file computes anything else than ``graph``."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(str(path))
     rng = np.random.default_rng(0)
     frames = np.unique(np.linspace(0, num_frames - 1, CHECKED_FRAMES).astype(int))
     # Beyond both ends too, and (as the third of the list) at the start of an episode.

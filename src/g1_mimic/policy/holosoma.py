@@ -10,17 +10,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from g1_mimic.errors import G1MimicError
-from g1_mimic.robot.names import ANCHOR_BODY_NAME
+import numpy as np
 
-HOLOSOMA_OUTPUTS: tuple[str, ...] = (
-    "actions",
-    "joint_pos",
-    "joint_vel",
-    "ref_pos_xyz",
-    "ref_quat_xyzw",
-)
-"""Outputs of holosoma's tracking policies: of the bodies only the torso, x y z w."""
+from g1_mimic.errors import G1MimicError
+from g1_mimic.robot.names import ANCHOR_BODY_NAME, NUM_JOINTS
+
+HOLOSOMA_OUTPUTS: dict[str, tuple[int | str, ...]] = {
+    "actions": (NUM_JOINTS,),
+    "joint_pos": (NUM_JOINTS,),
+    "joint_vel": (NUM_JOINTS,),
+    "ref_pos_xyz": (3,),
+    "ref_quat_xyzw": (4,),
+}
+"""Outputs of holosoma's tracking policies, each with its shape: of the bodies only the torso."""
 
 HOLOSOMA_KEYS: tuple[str, ...] = ("dof_names", "kp", "kd")
 """Metadata of every file of holosoma."""
@@ -50,6 +52,19 @@ _STANDARD_TERMS: dict[str, dict[str, Any]] = {
     )
 }
 """What holosoma's deployment feeds a tracking policy."""
+
+
+def holosoma_frame(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a frame of the motion as other files have it; the torso's velocities are NaN."""
+    unknown = np.full((1, 3), np.nan)
+    return {
+        "joint_pos": values["joint_pos"],
+        "joint_vel": values["joint_vel"],
+        "body_pos_w": values["ref_pos_xyz"][None],
+        "body_quat_w": np.roll(values["ref_quat_xyzw"], 1)[None],
+        "body_lin_vel_w": unknown,
+        "body_ang_vel_w": unknown,
+    }
 
 
 def holosoma_props(

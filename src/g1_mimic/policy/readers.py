@@ -1,14 +1,7 @@
-"""One reader per family of policy files; each returns a `PolicyContract` or says what is missing.
+"""One entry per family of policy files: how they are told apart, and how each is read.
 
 Families are told apart by names alone: those of outputs and metadata keys, and the order of the
-joint names. Nothing is guessed from values.
-
-| family | outputs | metadata |
-|---|---|---|
-| g1_mimic | actions and six of the motion | BeyondMimic's keys and more, e.g. ``format_version`` |
-| BeyondMimic | the same | lists joined by commas, three decimals |
-| mjlab | the same | BeyondMimic's keys; MuJoCo's joint order, or keys ``observation_term…`` |
-| holosoma | actions, two of the joints, two of the torso | JSON |
+joint names. Nothing is guessed from values. Adding a family is an entry in `FAMILIES`.
 
 Read in the exporters' sources: whole_body_tracking cd65172, mjlab 1.0 to 1.6, holosoma 0.0.3.
 """
@@ -17,15 +10,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.action_base import needs_torque
 from g1_mimic.policy.contract import OWN, REQUIRED_KEYS, PolicyContract
-from g1_mimic.policy.holosoma import HOLOSOMA_KEYS, HOLOSOMA_OUTPUTS, holosoma_props
+from g1_mimic.policy.holosoma import (
+    HOLOSOMA_KEYS,
+    HOLOSOMA_OUTPUTS,
+    holosoma_frame,
+    holosoma_props,
+)
+from g1_mimic.policy.metadata import read_metadata
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
-from g1_mimic.robot.names import JOINT_NAMES
+from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
@@ -36,34 +37,46 @@ INPUT_NAMES: tuple[str, ...] = ("obs", "time_step")
 TORQUE_OUTPUT = "joint_torque"
 """Output [1, 29] N·m of files whose actions are added to what computed torque control says."""
 
-OUTPUT_NAMES: tuple[str, ...] = (
-    "actions",
-    "joint_pos",
-    "joint_vel",
-    "body_pos_w",
-    "body_quat_w",
-    "body_lin_vel_w",
-    "body_ang_vel_w",
-)
-"""Outputs of a policy file, in order (BeyondMimic's exporter)."""
+BODIES = "bodies"
+"""In the shape of an output: as many as the file has bodies."""
 
+OUTPUTS: dict[str, tuple[int | str, ...]] = {
+    "actions": (NUM_JOINTS,),
+    "joint_pos": (NUM_JOINTS,),
+    "joint_vel": (NUM_JOINTS,),
+    "body_pos_w": (BODIES, 3),
+    "body_quat_w": (BODIES, 4),
+    "body_lin_vel_w": (BODIES, 3),
+    "body_ang_vel_w": (BODIES, 3),
+}
+"""Outputs of BeyondMimic's exporter, in order, each with its shape (behind an axis of length 1)."""
 
-def output_names(contract: PolicyContract) -> tuple[str, ...]:
-    """Return the outputs of a file of this package, in order."""
-    return (*OUTPUT_NAMES, TORQUE_OUTPUT) if needs_torque(contract) else OUTPUT_NAMES
-
-
-Read = Callable[[Mapping[str, str], "RobotProfile | None"], PolicyContract]
+Frame = Mapping[str, np.ndarray]
+"""The outputs of a file at one frame, by name."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """What every file of a family has, and how its metadata are read."""
+    """What every file of a family has, and how it is read."""
 
     name: str
-    outputs: tuple[str, ...]
     keys: tuple[str, ...]
-    read: Read
+    """Metadata that every file has."""
+    read: Callable[[Mapping[str, str], RobotProfile | None], PolicyContract]
+    """Reads the metadata; the profile is for what a family leaves to the robot."""
+    about: str
+    """What is particular about it, for people."""
+    outputs: Mapping[str, tuple[int | str, ...]] = field(default_factory=OUTPUTS.copy)
+    """The first one are the actions, the others a frame of the motion."""
+    frame: Callable[[Frame], dict[str, np.ndarray]] = dict
+    """Brings those others under the names of `OUTPUTS`."""
+    fits: Callable[[Mapping[str, str]], bool] = lambda props: True
+    """Whether the metadata of a file that has all names are of this family and not another one."""
+
+    def outputs_of(self, contract: PolicyContract) -> dict[str, tuple[int | str, ...]]:
+        """Return the outputs of a file, in order, each with its shape."""
+        torque = {TORQUE_OUTPUT: (NUM_JOINTS,)} if needs_torque(contract) else {}
+        return {**self.outputs, **torque}
 
     def missing(self, names: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
         """Return what a file with these inputs, outputs and metadata keys lacks, by kind."""
@@ -78,6 +91,31 @@ class Family:
         """Return the share of this family's names that a file has."""
         lacking = sum(map(len, self.missing(names).values()))
         return 1.0 - lacking / (len(INPUT_NAMES) + len(self.outputs) + len(self.keys))
+
+
+class FamilyRow(NamedTuple):
+    """One family, as people read of it."""
+
+    name: str
+    outputs: tuple[str, ...]
+    metadata: tuple[str, ...]
+    """Keys that every file has."""
+    about: str
+
+
+def families_table() -> list[FamilyRow]:
+    """Return a row for each family."""
+    return [FamilyRow(f.name, tuple(f.outputs), f.keys, f.about) for f in FAMILIES]
+
+
+def family_of(contract: PolicyContract) -> Family:
+    """Return the family of a contract that `read_contract` has made."""
+    return next(family for family in FAMILIES if family.name == contract.family)
+
+
+def output_names(contract: PolicyContract) -> tuple[str, ...]:
+    """Return the outputs of a file, in order."""
+    return tuple(family_of(contract).outputs_of(contract))
 
 
 def read_contract(
@@ -98,22 +136,37 @@ def read_contract(
     Raises:
         G1MimicError: if the file is of no known family, or its reader cannot make sense of it.
     """
-    names = {"input": inputs, "output": outputs, "metadata": props.keys()}
-    nearest = max(FAMILIES, key=lambda family: family.share(names))
-    if missing := nearest.missing(names):
-        lacking = "; ".join(f"{kind} {_listed(absent)}" for kind, absent in missing.items())
-        raise G1MimicError(f"is of no known family; nearest is {nearest.name}, it lacks {lacking}")
+    family = _find_family({"input": inputs, "output": outputs, "metadata": props.keys()}, props)
     try:
-        contract = nearest.read(props, profile)
+        contract = replace(family.read(props, profile), family=family.name)
         if needs_torque(contract) and TORQUE_OUTPUT not in outputs:
             raise G1MimicError(f"it lacks the output '{TORQUE_OUTPUT}' of its action_base")
         return contract
     except G1MimicError as error:
         detail = " ".join(str(error).split())  # which quotes the file
-        raise G1MimicError(f"(read as {nearest.name}) {detail}") from None
+        raise G1MimicError(f"(read as {family.name}) {detail}") from None
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise G1MimicError(f"(read as {nearest.name}) malformed metadata: {detail}") from error
+        raise G1MimicError(f"(read as {family.name}) malformed metadata: {detail}") from error
+
+
+def _find_family(names: Mapping[str, Collection[str]], props: Mapping[str, str]) -> Family:
+    """Return the family of a file with these names; of several that fit, the first.
+
+    Raises:
+        G1MimicError: if there is none; names those that come nearest, and all that are known.
+    """
+    whole = [family for family in FAMILIES if not family.missing(names)]
+    if found := next((family for family in whole if family.fits(props)), None):
+        return found
+    share = max(family.share(names) for family in FAMILIES)
+    nearest = [family for family in FAMILIES if family.share(names) == share]
+    missing = nearest[0].missing(names).items()
+    lacking = "; ".join(f"{kind} {_listed(absent)}" for kind, absent in missing)
+    raise G1MimicError(
+        f"is of no known family ({', '.join(family.name for family in FAMILIES)}); nearest is "
+        f"{' or '.join(family.name for family in nearest)}, it lacks {lacking}"
+    )
 
 
 def default_profile() -> RobotProfile:
@@ -129,7 +182,7 @@ def _listed(names: list[str], limit: int = 4) -> str:
 
 
 def _read_own(props: Mapping[str, str], profile: RobotProfile | None) -> PolicyContract:
-    return PolicyContract.from_onnx_props(props)
+    return read_metadata(props)
 
 
 def _read_beyondmimic(props: Mapping[str, str], profile: RobotProfile | None) -> PolicyContract:
@@ -138,9 +191,7 @@ def _read_beyondmimic(props: Mapping[str, str], profile: RobotProfile | None) ->
     Isaac Lab's ``root_lin_vel_b``, which the term ``base_lin_vel`` is made of, is the velocity of
     the centre of mass.
     """
-    return PolicyContract.from_onnx_props(
-        props, family="BeyondMimic", base_lin_vel_point=PELVIS_CENTER_OF_MASS
-    )
+    return read_metadata(props, base_lin_vel_point=PELVIS_CENTER_OF_MASS)
 
 
 def _read_mjlab(props: Mapping[str, str], profile: RobotProfile | None) -> PolicyContract:
@@ -166,9 +217,7 @@ def _read_mjlab(props: Mapping[str, str], profile: RobotProfile | None) -> Polic
         if any(len(bounds) != 2 for bounds in clips):
             raise G1MimicError(f"metadata '{key}' has the bad value '{props[key][:60]}'")
         others["observation_clips"] = clips or others.get("observation_clips", ())
-    return PolicyContract.from_onnx_props(
-        props, family="mjlab", base_lin_vel_point=PELVIS_IMU, **others
-    )
+    return read_metadata(props, base_lin_vel_point=PELVIS_IMU, **others)
 
 
 def _groups(props: Mapping[str, str], key: str) -> tuple[tuple[float, ...], ...]:
@@ -185,15 +234,15 @@ def _groups(props: Mapping[str, str], key: str) -> tuple[tuple[float, ...], ...]
     return groups
 
 
-def _read_either(props: Mapping[str, str], profile: RobotProfile | None) -> PolicyContract:
-    """Read a file of the keys that both exporters write.
+def _is_mjlab(props: Mapping[str, str]) -> bool:
+    """Tell a file of mjlab from one of BeyondMimic, which has the same names.
 
-    Isaac Lab orders joints breadth first, MuJoCo depth first.
+    It tells of its terms (from 1.6 on), or has MuJoCo's joint order, depth first; Isaac Lab orders
+    joints breadth first.
     """
-    marked = any(key.startswith("observation_term") for key in props)
-    ours = tuple(name.strip() for name in props["joint_names"].split(",")) == JOINT_NAMES
-    read = _read_mjlab if marked or ours else _read_beyondmimic
-    return read(props, profile)
+    if any(key.startswith("observation_term") for key in props):
+        return True
+    return tuple(name.strip() for name in props["joint_names"].split(",")) == JOINT_NAMES
 
 
 def _read_holosoma(props: Mapping[str, str], profile: RobotProfile | None) -> PolicyContract:
@@ -201,12 +250,37 @@ def _read_holosoma(props: Mapping[str, str], profile: RobotProfile | None) -> Po
     position = (profile or default_profile()).default_position
     pose = dict(zip(JOINT_NAMES, position.tolist(), strict=True))
     texts, others = holosoma_props(props, pose)
-    return PolicyContract.from_onnx_props(texts, family="holosoma", **others)
+    return read_metadata(texts, **others)
 
 
-FAMILIES = (
-    Family(OWN, OUTPUT_NAMES, (*REQUIRED_KEYS, "format_version"), _read_own),
-    Family("BeyondMimic or mjlab", OUTPUT_NAMES, REQUIRED_KEYS, _read_either),
-    Family("holosoma", HOLOSOMA_OUTPUTS, HOLOSOMA_KEYS, _read_holosoma),
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        OWN,
+        (*REQUIRED_KEYS, "format_version"),
+        _read_own,
+        "BeyondMimic's keys and more, in full precision",
+    ),
+    Family(
+        "BeyondMimic",
+        REQUIRED_KEYS,
+        _read_beyondmimic,
+        "lists joined by commas, three decimals; Isaac Lab's joint order",
+        fits=lambda props: not _is_mjlab(props),
+    ),
+    Family(
+        "mjlab",
+        REQUIRED_KEYS,
+        _read_mjlab,
+        "BeyondMimic's keys; MuJoCo's joint order, or keys observation_term…",
+        fits=_is_mjlab,
+    ),
+    Family(
+        "holosoma",
+        HOLOSOMA_KEYS,
+        _read_holosoma,
+        "JSON; of the bodies only the torso",
+        HOLOSOMA_OUTPUTS,
+        holosoma_frame,
+    ),
 )
-"""Families of files; of two that fit, the first."""
+"""The families of files; of several that fit, the first."""

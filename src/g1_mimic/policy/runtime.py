@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,45 +15,20 @@ import onnxruntime as ort
 from g1_mimic.control.pd_target import NonFiniteError
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.contract import OWN, PolicyContract
-from g1_mimic.policy.holosoma import HOLOSOMA_OUTPUTS
+from g1_mimic.policy.motion_frames import PolicyReference, find_rate, read_motion
 from g1_mimic.policy.observation_layout import ObservationLayout
 from g1_mimic.policy.readers import (
-    OUTPUT_NAMES,
-    TORQUE_OUTPUT,
+    BODIES,
+    Frame,
     default_profile,
+    family_of,
     output_names,
     read_contract,
 )
-from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import JOINT_NAMES
 
 if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
-
-_MAX_FRAMES = 1 << 20
-
-
-@dataclass(frozen=True)
-class PolicyReference:
-    """One frame of the motion in a policy: joints in ``JOINT_NAMES`` order, SI, world frame."""
-
-    joint_pos: np.ndarray
-    """[29] rad."""
-    joint_vel: np.ndarray
-    """[29] rad/s."""
-    anchor_pos: np.ndarray
-    """[3] m."""
-    anchor_quat: np.ndarray
-    """[4] w x y z."""
-    body_pos_w: np.ndarray
-    """[B, 3] m; the bodies are ``metadata.body_names``."""
-    body_quat_w: np.ndarray
-    """[B, 4] w x y z."""
-    body_lin_vel_w: np.ndarray
-    """[B, 3] m/s; NaN in a file of holosoma, which has none."""
-    body_ang_vel_w: np.ndarray
-    """[B, 3] rad/s; NaN in a file of holosoma, which has none."""
-    joint_torque: np.ndarray
-    """[29] N·m; zero in a file that does not tell."""
 
 
 class OnnxPolicy:
@@ -74,20 +49,19 @@ class OnnxPolicy:
 
     def __init__(self, session: ort.InferenceSession, contract: PolicyContract) -> None:
         self._session = session
-        self._outputs = _motion_outputs(contract)
         self._layout = ObservationLayout(contract)
         self.observation_size = self._layout.size
         _check_interface(session, contract)
         self._from_file = np.array([contract.joint_names.index(name) for name in JOINT_NAMES])
         self._obs = np.zeros((1, self.observation_size), np.float32)
         self._time_step = np.zeros((1, 1), np.float32)
-        self._anchor = contract.body_names.index(contract.anchor_body_name)
-        motion = self._read_motion(contract.num_frames)
-        self.num_frames = len(motion)
-        self._frames = [self._frame(t, values) for t, values in enumerate(motion)]
+        motion = output_names(contract)[1:]
+        self._frames = read_motion(lambda t: self._outputs_at(t, motion), contract)
+        self.num_frames = len(self._frames)
         self.metadata = contract.in_robot_order()
         if contract.family != OWN:
-            self.metadata = replace(self.metadata, control_rate_hz=self._find_rate())
+            rate = find_rate(self._frames)
+            self.metadata = replace(self.metadata, control_rate_hz=rate)
 
     @classmethod
     def load(
@@ -167,83 +141,39 @@ class OnnxPolicy:
         result: np.ndarray = actions[..., self._from_file].astype(np.float64)
         return result
 
-    def _run(self, outputs: list[str]) -> list[np.ndarray]:
+    def _run(self, outputs: Sequence[str]) -> list[np.ndarray]:
         feeds = {"obs": self._obs, "time_step": self._time_step}
         result: list[np.ndarray] = self._session.run(outputs, feeds)
         return result
 
-    def _raw_frame(self, time_step: int) -> list[np.ndarray]:
+    def _outputs_at(self, time_step: int, names: Sequence[str]) -> Frame:
+        """Return outputs of the motion."""
         self._time_step[0, 0] = time_step
         try:
-            return self._run(list(self._outputs))
+            return dict(zip(names, self._run(names), strict=True))
         except Exception as error:  # onnxruntime's exceptions share no narrower base
-            detail = " ".join(str(error).split())[:160]
-            raise G1MimicError(f"the network does not run: {detail}") from error
+            raise G1MimicError(f"the network does not run: {told(error)}") from error
 
-    def _frame(self, time_step: int, raw: list[np.ndarray]) -> PolicyReference:
-        values = [part[0].astype(np.float64) for part in raw]
-        if not all(np.isfinite(part).all() for part in values):
-            raise G1MimicError(f"frame {time_step} of the motion is not finite")
-        if len(values) == len(HOLOSOMA_OUTPUTS) - 1:
-            pos, xyzw = values[2:]
-            unknown = np.full((1, 3), np.nan)
-            values[2:] = [pos[None], np.roll(xyzw, 1)[None], unknown, unknown]
-        if len(values) == len(OUTPUT_NAMES) - 1:
-            values.append(np.zeros(NUM_JOINTS))
-        for part in values:
-            part.setflags(write=False)
-        joint_pos, joint_vel, pos, quat, lin_vel, ang_vel, torque = values
-        return PolicyReference(
-            joint_pos[self._from_file],
-            joint_vel[self._from_file],
-            pos[self._anchor],
-            quat[self._anchor],
-            pos,
-            quat,
-            lin_vel,
-            ang_vel,
-            torque[self._from_file],
-        )
 
-    def _read_motion(self, num_frames: int) -> list[list[np.ndarray]]:
-        """Return the outputs for every frame; ``num_frames`` is 0 if the file does not tell.
+def open_session(model: str | bytes) -> ort.InferenceSession:
+    """Return the network of a file's path or content, on one thread.
 
-        Such files hold their last frame for ever: look for a stretch [s, 2s) that equals it.
-        """
-        if num_frames:
-            return [self._raw_frame(t) for t in range(num_frames)]
-        last = self._raw_frame(_MAX_FRAMES)
-        frames: list[list[np.ndarray]] = []
-        differing = -1
-        while len(frames) < _MAX_FRAMES:
-            start, stop = len(frames), max(2 * len(frames), 64)
-            frames += [self._raw_frame(t) for t in range(start, stop)]
-            found = [t for t in range(start, stop) if not all(map(np.array_equal, frames[t], last))]
-            if not found:
-                return frames[: differing + 2]
-            differing = found[-1]
-        raise G1MimicError(f"the motion has more than {_MAX_FRAMES} frames")
+    It is small: more threads only add jitter to a 20 ms control step, and in batches physics has
+    the other cores.
 
-    def _find_rate(self) -> float:
-        """Return the control rate of a file that does not tell, from its motion's velocities.
+    Raises:
+        Exception: onnxruntime's exceptions share no narrower base.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-        Other trainers run at 50 Hz, a variant of BeyondMimic at 25.
 
-        Raises:
-            G1MimicError: if the velocities fit neither.
-        """
-        pos = np.array([frame.joint_pos for frame in self._frames])
-        vel = np.array([frame.joint_vel for frame in self._frames])
-        moved, meant = 0.5 * (pos[2:] - pos[:-2]), vel[1:-1]
-        if not np.abs(moved).max(initial=0.0) > 1e-4:
-            return 50.0  # nothing moves: no rate is wrong
-        rate = float((moved * meant).sum() / (moved * moved).sum())
-        for known in (50.0, 25.0):
-            if abs(rate / known - 1.0) < 0.2:
-                return known
-        raise G1MimicError(
-            f"the motion's velocities fit {rate:.3g} frames/s; a policy of others runs at 50 or 25"
-        )
+def told(error: Exception) -> str:
+    """Return in one short line what onnxruntime says."""
+    return " ".join(str(error).split())[:160]
 
 
 def open_policy(
@@ -257,16 +187,10 @@ def open_policy(
     path = Path(path)
     if not path.is_file():
         raise G1MimicError(f"policy file {path} does not exist")
-    options = ort.SessionOptions()
-    # The network is small: more threads only add jitter to a 20 ms control step.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no narrower base
-        detail = " ".join(str(error).split())[:160]
-        raise G1MimicError(f"{path} is not a whole ONNX file: {detail}") from error
+        session = open_session(os.fspath(path))
+    except Exception as error:
+        raise G1MimicError(f"{path} is not a whole ONNX file: {told(error)}") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     props = session.get_modelmeta().custom_metadata_map
@@ -281,13 +205,6 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except G1MimicError as error:
         raise G1MimicError(f"policy file {path}: {error}") from None
-
-
-def _motion_outputs(contract: PolicyContract) -> tuple[str, ...]:
-    """Return the outputs that are a frame of the motion."""
-    if contract.family == "holosoma":
-        return HOLOSOMA_OUTPUTS[1:]
-    return output_names(contract)[1:]
 
 
 def _check_interface(session: ort.InferenceSession, contract: PolicyContract) -> None:
@@ -308,13 +225,11 @@ def _check_interface(session: ort.InferenceSession, contract: PolicyContract) ->
             f"input 'obs' has shape {inputs['obs']}, but the terms {terms} make [1, {width}]"
         )
     bodies = len(contract.body_names)
-    expected: dict[str, list[int]] = {"time_step": [1, 1], "ref_pos_xyz": [1, 3]}
-    expected |= {name: [1, NUM_JOINTS] for name in (*OUTPUT_NAMES[:3], TORQUE_OUTPUT)}
-    expected |= {name: [1, bodies, 3] for name in OUTPUT_NAMES[3:]}
-    expected |= {"body_quat_w": [1, bodies, 4], "ref_quat_xyzw": [1, 4]}
+    wanted = {"time_step": (1,), **family_of(contract).outputs_of(contract)}
     outputs = {value.name: list(value.shape) for value in session.get_outputs()}
-    for name in ("time_step", "actions", *_motion_outputs(contract)):
-        found, shape = (inputs | outputs)[name], expected[name]
+    for name, rest in wanted.items():
+        found = (inputs | outputs)[name]
+        shape = [1, *(bodies if n == BODIES else n for n in rest)]
         # Other exporters leave axes of the outputs symbolic.
         fits = len(found) == len(shape) and all(
             not isinstance(a, int) or a == b for a, b in zip(found, shape, strict=True)

@@ -6,6 +6,7 @@ import pytest
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy.metadata import read_metadata, write_metadata
 from g1_mimic.robot.names import JOINT_NAMES, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import load_profile
 
@@ -40,9 +41,9 @@ def metadata() -> PolicyContract:
 
 def test_round_trip_is_exact(metadata: PolicyContract) -> None:
     """Every number comes back to the last bit; every value is one string."""
-    props = metadata.to_onnx_props()
+    props = write_metadata(metadata)
     assert all(isinstance(value, str) for value in props.values())
-    assert PolicyContract.from_onnx_props(props) == metadata
+    assert read_metadata(props) == metadata
     assert props["joint_names"].split(",") == list(JOINT_NAMES)
     assert float(props["action_scale"].split(",")[-1]) == metadata.action_scale[-1] != 0.075
 
@@ -62,7 +63,7 @@ def test_beyondmimic_file_is_read(metadata: PolicyContract) -> None:
         "anchor_body_name": "torso_link",
         "body_names": ",".join(TRACKED_BODY_NAMES),
     }
-    read = PolicyContract.from_onnx_props(props)
+    read = read_metadata(props)
     assert read.joint_names[1] == "right_hip_pitch_joint"
     assert read.observation_history_lengths == (1, 1)
     assert (read.num_frames, read.torque_limit) == (0, ())
@@ -74,17 +75,17 @@ def test_beyondmimic_file_is_read(metadata: PolicyContract) -> None:
 
 def test_single_action_scale_is_for_all_joints(metadata: PolicyContract) -> None:
     """mjlab writes one number if all joints share it."""
-    props = metadata.to_onnx_props() | {"action_scale": "0.500"}
-    assert PolicyContract.from_onnx_props(props).action_scale == (0.5,) * 29
+    props = write_metadata(metadata) | {"action_scale": "0.500"}
+    assert read_metadata(props).action_scale == (0.5,) * 29
 
 
 @pytest.mark.parametrize("key", ["joint_names", "observation_names", "body_names"])
 def test_missing_key_is_named(metadata: PolicyContract, key: str) -> None:
     """A policy whose scale or joints are not known cannot be run."""
-    props = metadata.to_onnx_props()
+    props = write_metadata(metadata)
     for broken in ({k: v for k, v in props.items() if k != key}, props | {key: ""}):
         with pytest.raises(G1MimicError, match=f"metadata '{key}' is missing"):
-            PolicyContract.from_onnx_props(broken)
+            read_metadata(broken)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +113,12 @@ def test_missing_key_is_named(metadata: PolicyContract, key: str) -> None:
 def test_nonsense_is_refused(metadata: PolicyContract, key: str, value: str, message: str) -> None:
     """A value that no controller could use is one line that begins with its key."""
     with pytest.raises(G1MimicError, match=message) as caught:
-        PolicyContract.from_onnx_props(metadata.to_onnx_props() | {key: value})
+        read_metadata(write_metadata(metadata) | {key: value})
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"metadata '{key}'")
 
 
 def test_unknown_keys_are_ignored(metadata: PolicyContract) -> None:
     """Files of other exporters carry more."""
-    props = metadata.to_onnx_props() | {"observation_terms_clip": "-inf;inf"}
-    assert PolicyContract.from_onnx_props(props) == metadata
+    props = write_metadata(metadata) | {"observation_terms_clip": "-inf;inf"}
+    assert read_metadata(props) == metadata

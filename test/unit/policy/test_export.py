@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.readers import OUTPUT_NAMES
+from g1_mimic.policy.readers import OUTPUTS
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import TRACKED_BODY_NAMES
 
@@ -68,8 +68,8 @@ def test_motion_is_inside_and_clamped(make_policy: Any, tmp_path: Path) -> None:
             "obs": np.zeros((1, 154), np.float32),
             "time_step": np.array([[asked]], np.float32),
         }
-        outputs = dict(zip(OUTPUT_NAMES, session.run(list(OUTPUT_NAMES), feeds), strict=True))
-        for name in OUTPUT_NAMES[1:]:
+        outputs = dict(zip(OUTPUTS, session.run(list(OUTPUTS), feeds), strict=True))
+        for name in list(OUTPUTS)[1:]:
             expected = getattr(made.clip, name)[frame]
             expected = expected if name.startswith("joint") else expected[bodies]
             np.testing.assert_array_equal(outputs[name][0], expected.astype(np.float32))

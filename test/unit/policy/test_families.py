@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from g1_mimic.deployment.controller import PolicyController
 from g1_mimic.deployment.safety import ControllerSettings
 from g1_mimic.errors import G1MimicError
 from g1_mimic.evaluation.policy_env import batched_act, make_policy_env, motions_of_policy
-from g1_mimic.policy.contract import PolicyContract
+from g1_mimic.policy import readers
+from g1_mimic.policy.contract import REQUIRED_KEYS, PolicyContract
 from g1_mimic.policy.info import policy_info
-from g1_mimic.policy.readers import read_contract
+from g1_mimic.policy.metadata import read_metadata, write_metadata
+from g1_mimic.policy.readers import OUTPUTS, Family, families_table, read_contract
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.kinematics import PELVIS_CENTER_OF_MASS, PELVIS_IMU
 from g1_mimic.robot.model import build_model
@@ -351,7 +354,7 @@ def test_a_file_without_metadata_is_refused(
     """Which family it comes nearest to, and what is missing (BeyondMimic's play.py writes none)."""
     change_props(files[family], lambda key: True)
     message = refusal(files[family])
-    assert f"is of no known family; nearest is {nearest}, it lacks metadata {absent}" in message
+    assert f"; nearest is {nearest}, it lacks metadata {absent}" in message
 
 
 @pytest.mark.parametrize(
@@ -492,6 +495,44 @@ def test_info_shows_what_is_done_to_terms(motion: Any, tmp_path: Path) -> None:
     assert lines[4] == "joint_vel (5 steps; clipped to -10 … 10; times 0.05)"
 
 
+def test_one_more_family_is_one_more_entry(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading, `info`, the refusal of others' files and the page's table all know it then."""
+    path, other = files["BeyondMimic"], OnnxPolicy.load(files["BeyondMimic"])
+    file = onnx.load(path)
+    for prop in file.metadata_props:
+        prop.key = f"their_{prop.key}"
+    file.graph.output[3].name = "places"
+    for node in file.graph.node:
+        node.output[:] = ["places" if name == "body_pos_w" else name for name in node.output]
+    onnx.save(file, path)
+    assert "no known family (g1_mimic, BeyondMimic, mjlab, holosoma)" in refusal(path)
+
+    def read(props: Mapping[str, str], profile: Any) -> PolicyContract:
+        return read_metadata({key.removeprefix("their_"): text for key, text in props.items()})
+
+    theirs = Family(
+        "theirs",
+        tuple(f"their_{key}" for key in REQUIRED_KEYS),
+        read,
+        "keys and places of their own",
+        {"places" if name == "body_pos_w" else name: shape for name, shape in OUTPUTS.items()},
+        lambda frame: {"body_pos_w" if k == "places" else k: v for k, v in frame.items()},
+    )
+    monkeypatch.setattr(readers, "FAMILIES", (*readers.FAMILIES, theirs))
+    policy = OnnxPolicy.load(path)
+    np.testing.assert_array_equal(policy.reference(3).body_pos_w, other.reference(3).body_pos_w)
+    assert policy.metadata == replace(
+        other.metadata, family="theirs", base_lin_vel_point=(0.0, 0.0, 0.0)
+    )
+    assert policy_info(path)["family"] == "theirs"
+    assert families_table()[-1].name == "theirs" and "places" in families_table()[-1].outputs
+    change_props(path, lambda key: key == "their_joint_names")
+    message = refusal(path)
+    assert "mjlab, holosoma, theirs); nearest is theirs, it lacks metadata 'their_joint" in message
+
+
 def test_points_of_the_pelvis_are_those_of_the_model(model: mujoco.MjModel) -> None:
     """Where others measure the pelvis' velocity."""
     np.testing.assert_allclose(model.body("pelvis").ipos, PELVIS_CENTER_OF_MASS, atol=1e-9)
@@ -502,4 +543,4 @@ def test_a_contract_of_others_is_not_written(files: dict[str, Path]) -> None:
     """What our metadata have no key for must not get lost on the way."""
     contract: PolicyContract = OnnxPolicy.load(files["mjlab"]).metadata
     with pytest.raises(G1MimicError, match="a policy of mjlab is not written"):
-        contract.to_onnx_props()
+        write_metadata(contract)
