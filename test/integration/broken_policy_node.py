@@ -1,4 +1,4 @@
-"""The policy node in which one method raises as soon as a file exists, as one with a mistake would.
+"""The policy node in which a method raises as soon as a file exists, as one with a mistake would.
 
 Environment: BROKEN_METHOD, BROKEN_SINCE.
 """
@@ -15,10 +15,12 @@ from g1_mimic.nodes.entry import run_node
 
 
 def create() -> Any:
+    from g1_mimic.nodes.deployment.driver import Driver
     from g1_mimic.nodes.deployment.node import PolicyNode
 
-    name, since = os.environ["BROKEN_METHOD"], Path(os.environ["BROKEN_SINCE"])
-    method = getattr(PolicyNode, name)
+    owner, name = os.environ["BROKEN_METHOD"].split(".")
+    since, kind = Path(os.environ["BROKEN_SINCE"]), {"Driver": Driver, "PolicyNode": PolicyNode}
+    method = getattr(kind[owner], name)
 
     @wraps(method)
     def broken(self: Any, *args: Any) -> Any:
@@ -26,7 +28,7 @@ def create() -> Any:
             raise ValueError("a mistake\nin two lines")
         return method(self, *args)
 
-    setattr(PolicyNode, name, broken)
+    setattr(kind[owner], name, broken)
     return PolicyNode()
 
 

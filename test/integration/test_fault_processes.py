@@ -148,11 +148,11 @@ def test_a_slow_network_holds_the_last_target_and_then_means_damping(
 
 
 BROKEN = {
-    "message": "_on_message",
-    "timer": "_watch_states",
-    "diagnostics": "_state_status",
-    "service": "_request",
-    "parameter": "_apply",
+    "message": "Driver._on_message",
+    "timer": "Driver._watch_states",
+    "diagnostics": "PolicyNode._state_status",
+    "service": "PolicyNode._request",
+    "parameter": "PolicyNode._apply",
 }
 
 

@@ -6,7 +6,7 @@ import time
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.deployment.controller import PolicyController
-from g1_mimic.deployment.tracking_report import TrackingReport
+from g1_mimic.nodes.deployment.loading import Loaded
 from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
 from g1_mimic.nodes.deployment.state_watch import StateWatch
 from g1_mimic.nodes.shared.common import ERROR, OK, WARN, Reading
@@ -72,15 +72,15 @@ def limits_status(controller: PolicyController | None) -> Reading:
     return WARN if warning else OK, warning or "within limits", figures
 
 
-def timing_status(controller: PolicyController | None, report: TrackingReport | None) -> Reading:
+def timing_status(loaded: Loaded | None) -> Reading:
     """Tell whether actions and commands come in time."""
-    if controller is None or report is None:
+    if loaded is None:
         return OK, "not running", {}
-    latency = report.latency_ms(_TOLD_LATENCIES)
-    lateness: dict[str, object] = {
-        "missed_policy_periods": controller.lateness.missed_ticks,
-        "missed_inferences": controller.lateness.missed_inferences,
+    lateness, latency = loaded.controller.lateness, loaded.report.latency_ms(_TOLD_LATENCIES)
+    figures: dict[str, object] = {
+        "missed_policy_periods": lateness.missed_ticks,
+        "missed_inferences": lateness.missed_inferences,
     }
-    figures = lateness | {f"latency_{k}_ms": v for k, v in latency.items()}
-    warning = controller.timing_warning()
+    figures |= {f"latency_{k}_ms": v for k, v in latency.items()}
+    warning = loaded.controller.timing_warning()
     return WARN if warning else OK, warning or "in time", figures
