@@ -37,14 +37,14 @@ class ClipFrames:
     @classmethod
     def of_policy(cls, policy: OnnxPolicy, span: ClipSpan) -> ClipFrames:
         """Take one of the clips that a policy carries."""
-        frames = [policy.reference(t) for t in range(span.first, span.last + 1)]
+        own = policy.motion[span.first : span.last + 1]
         return cls(
             span.name,
-            np.stack([frame.joint_pos for frame in frames]),
-            np.stack([frame.joint_vel for frame in frames]),
-            np.stack([frame.anchor_pos for frame in frames]),
-            np.stack([frame.anchor_quat for frame in frames]),
-            np.stack([frame.joint_torque for frame in frames]),
+            own.joint_pos,
+            own.joint_vel,
+            own.anchor_pos,
+            own.anchor_quat,
+            own.joint_torque,
             span.looped,
             span.first,
         )

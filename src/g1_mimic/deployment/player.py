@@ -14,7 +14,7 @@ from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.files import load_motion, motions_in
 from g1_mimic.motion.library import distinct_names, parse_choices
-from g1_mimic.policy.action_base import action_offset, needs_torque
+from g1_mimic.policy.action_base import action_offset
 from g1_mimic.robot.names import NUM_JOINTS
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.rotations import quat_slerp
@@ -225,7 +225,7 @@ def clips_for(policy: OnnxPolicy, motion: str, profile: RobotProfile) -> list[Cl
             continue
         for path in motions_in(choice.motion):
             clip = load_motion(path, fps=contract.control_rate_hz)
-            if needs_torque(contract):
+            if contract.needs_torque:
                 from g1_mimic.motion.dynamics import with_torque  # MuJoCo, for this alone
 
                 clip = with_torque(clip, profile)

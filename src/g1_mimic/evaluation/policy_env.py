@@ -33,16 +33,13 @@ def motions_of_policy(policy: OnnxPolicy) -> MotionLibrary:
     body = meta.body_names.index(root)
     clips = []
     for span in meta.spans(policy.num_frames):
-        frames = [policy.reference(t) for t in range(span.first, span.last + 1)]
-        joint_pos = np.array([frame.joint_pos for frame in frames])
-        pos = np.array([frame.body_pos_w[body] for frame in frames])
-        quat = np.array([frame.body_quat_w[body] for frame in frames])
+        own = policy.motion[span.first : span.last + 1]
+        pos, quat = own.body_pos_w[:, body], own.body_quat_w[:, body]
         if root == ANCHOR_BODY_NAME:  # holosoma's files know no other body
-            pos, quat = pelvis_pose(pos, quat, joint_pos[:, list(WAIST_INDICES)])
-        name = span.name or "motion"
-        clip = complete_clip(name, meta.control_rate_hz, pos, quat, joint_pos, span.looped)
-        torque = np.array([frame.joint_torque for frame in frames])
-        clips.append(replace(clip, joint_torque=torque))
+            pos, quat = pelvis_pose(pos, quat, own.joint_pos[:, list(WAIST_INDICES)])
+        name, rate = span.name or "motion", meta.control_rate_hz
+        clip = complete_clip(name, rate, pos, quat, own.joint_pos, span.looped)
+        clips.append(replace(clip, joint_torque=own.joint_torque))
     return MotionLibrary.weighted(clips, [1.0] * len(clips))
 
 
@@ -104,13 +101,13 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
     time_step = np.concatenate([own.frame(np.arange(unrolled.length)) for own, unrolled in spans])
 
     # The environment recomputes velocities; a trainer of others had those in the file.
-    given = [policy.reference(t) for t in range(policy.num_frames if meta.family != OWN else 0)]
-    command = np.array([np.concatenate([frame.joint_pos, frame.joint_vel]) for frame in given])
+    command = np.concatenate([policy.motion.joint_pos, policy.motion.joint_vel], axis=1)
+    given = meta.family != OWN and "command" in parts
     batch = PolicyBatch(policy)
 
     def act(obs: np.ndarray, frames: np.ndarray) -> np.ndarray:
         obs, times = obs.copy(), time_step[frames]
-        if len(command) and "command" in parts:
+        if given:
             obs[:, parts["command"]] = command[times]
         if shifted:
             turning = obs[:, parts["base_ang_vel"]]

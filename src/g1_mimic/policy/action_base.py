@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from g1_mimic.control import pd_target
 from g1_mimic.control.pd_target import action_base
 from g1_mimic.motion.clip import lap_and_frame
 from g1_mimic.policy.contract import PolicyContract
@@ -27,7 +26,7 @@ def action_offset(
         contract: of the policy, joints in ``JOINT_NAMES`` order.
         joint_pos: the reference's joint angles [..., 29], rad.
         joint_vel: their velocities [..., 29], rad/s.
-        joint_torque: the torques of the reference [..., 29], N·m, where `needs_torque` says so.
+        joint_torque: the torques of the reference [..., 29], N·m, where ``contract.needs_torque``.
     """
     default = np.array(contract.default_joint_pos)
     base = action_base(
@@ -40,11 +39,6 @@ def action_offset(
         np.array(contract.joint_damping),
     )
     return np.asarray((base - default) / np.array(contract.action_scale))
-
-
-def needs_torque(contract: PolicyContract) -> bool:
-    """Whether the file of this policy tells, and a clip from outside must tell, its torques."""
-    return pd_target.needs_torque(contract.action_base)
 
 
 def rest_actions(
@@ -62,7 +56,7 @@ def rest_actions(
         contract: of the policy.
         joint_pos: the clip's joint angles [T, 29], rad.
         joint_vel: their velocities [T, 29], rad/s.
-        joint_torque: the torques of the clip [T, 29], N·m, where `needs_torque` says so.
+        joint_torque: the torques of the clip [T, 29], N·m, where ``contract.needs_torque``.
         looped: whether the clip is.
     """
     if contract.action_base in ("", "default"):

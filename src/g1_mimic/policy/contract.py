@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from g1_mimic.control.pd_target import ACTION_BASES
+from g1_mimic.control.pd_target import ACTION_BASES, needs_torque
 from g1_mimic.envs.observations import JOINT_TERMS, OBSERVATION_TERMS, term_slices
 from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.clip import ClipSpan
@@ -104,6 +104,11 @@ class PolicyContract:
         """Width of the observation, histories included."""
         sizes = (OBSERVATION_TERMS[name].size for name in self.observation_names)
         return sum(n * size for n, size in zip(self.history_lengths, sizes, strict=True))
+
+    @property
+    def needs_torque(self) -> bool:
+        """Whether the file tells, and a clip from outside must tell, the torques of the motion."""
+        return needs_torque(self.action_base)
 
     def check(self) -> None:
         """Refuse what no controller could use.

@@ -22,7 +22,7 @@ from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
-from g1_mimic.policy.action_base import action_offset, needs_torque, previous_offset
+from g1_mimic.policy.action_base import action_offset, previous_offset
 from g1_mimic.policy.contract import FORMAT_VERSION, PolicyContract
 from g1_mimic.policy.metadata import write_metadata
 from g1_mimic.policy.readers import TORQUE_OUTPUT, output_names
@@ -130,7 +130,7 @@ def export_policy(
     path, clips = Path(path), MotionLibrary.of(motions).clips
     if metadata.joint_names != JOINT_NAMES:
         raise G1MimicError("a policy is exported with its joints in JOINT_NAMES order")
-    if needs_torque(metadata) and any(clip.joint_torque is None for clip in clips):
+    if metadata.needs_torque and any(clip.joint_torque is None for clip in clips):
         raise G1MimicError("the torques of the clips are not known: use export_tracking_policy")
     metadata = _with_clips(metadata, clips)
     graph = PolicyGraph(copy.deepcopy(actor).cpu(), clips, metadata).eval()

@@ -54,14 +54,15 @@ _STANDARD_TERMS: dict[str, dict[str, Any]] = {
 """What holosoma's deployment feeds a tracking policy."""
 
 
-def holosoma_frame(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return a frame of the motion as other files have it; the torso's velocities are NaN."""
-    unknown = np.full((1, 3), np.nan)
+def holosoma_frames(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the motion [T, …] as other files have it; the torso's velocities are NaN."""
+    position = values["ref_pos_xyz"][:, None]
+    unknown = np.full_like(position, np.nan)
     return {
         "joint_pos": values["joint_pos"],
         "joint_vel": values["joint_vel"],
-        "body_pos_w": values["ref_pos_xyz"][None],
-        "body_quat_w": np.roll(values["ref_quat_xyzw"], 1)[None],
+        "body_pos_w": position,
+        "body_quat_w": np.roll(values["ref_quat_xyzw"], 1, axis=1)[:, None],
         "body_lin_vel_w": unknown,
         "body_ang_vel_w": unknown,
     }

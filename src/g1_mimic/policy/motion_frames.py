@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
 from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.readers import Frame, family_of
-from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
+from g1_mimic.robot.names import JOINT_NAMES
 
 _MAX_FRAMES = 1 << 20
 
 
 @dataclass(frozen=True)
 class PolicyReference:
-    """One frame of the motion in a policy: joints in ``JOINT_NAMES`` order, SI, world frame."""
+    """The motion in a policy, or one frame of it without the axis T.
+
+    Joints are in ``JOINT_NAMES`` order, everything is SI and in the world frame.
+    """
 
     joint_pos: np.ndarray
-    """[29] rad."""
+    """[T, 29] rad."""
     joint_vel: np.ndarray
-    """[29] rad/s."""
+    """[T, 29] rad/s."""
     anchor_pos: np.ndarray
-    """[3] m."""
+    """[T, 3] m."""
     anchor_quat: np.ndarray
-    """[4] w x y z."""
+    """[T, 4] w x y z."""
     body_pos_w: np.ndarray
-    """[B, 3] m; the bodies are ``metadata.body_names``."""
+    """[T, B, 3] m; the bodies are ``metadata.body_names``."""
     body_quat_w: np.ndarray
-    """[B, 4] w x y z."""
+    """[T, B, 4] w x y z."""
     body_lin_vel_w: np.ndarray
-    """[B, 3] m/s; NaN in a file of holosoma, which has none."""
+    """[T, B, 3] m/s; NaN in a file of holosoma, which has none."""
     body_ang_vel_w: np.ndarray
-    """[B, 3] rad/s; NaN in a file of holosoma, which has none."""
+    """[T, B, 3] rad/s; NaN in a file of holosoma, which has none."""
     joint_torque: np.ndarray
-    """[29] N·m; zero in a file that does not tell."""
+    """[T, 29] N·m; zero in a file that does not tell."""
+
+    def __getitem__(self, frames: int | slice) -> PolicyReference:
+        """Return one frame, or some."""
+        return PolicyReference(*(getattr(self, f.name)[frames] for f in fields(self)))
 
 
-def read_motion(run: Callable[[int], Frame], contract: PolicyContract) -> list[PolicyReference]:
-    """Return all frames of a file's motion.
+def read_motion(run: Callable[[int], Frame], contract: PolicyContract) -> PolicyReference:
+    """Return the motion of a file.
 
     Args:
         run: returns the outputs of the motion, each [1, …], at a ``time_step``.
@@ -50,23 +57,21 @@ def read_motion(run: Callable[[int], Frame], contract: PolicyContract) -> list[P
         G1MimicError: if a frame is not finite, or there is no end of them.
     """
     frames = _all_frames(run, contract.num_frames)
-    order = np.array([contract.joint_names.index(name) for name in JOINT_NAMES])
+    raw = {name: np.concatenate([f[name] for f in frames]).astype(np.float64) for name in frames[0]}
+    finite = [np.isfinite(value).reshape(len(frames), -1).all(1) for value in raw.values()]
+    if not (whole := np.all(finite, axis=0)).all():
+        raise G1MimicError(f"frame {int(whole.argmin())} of the motion is not finite")
+    zero = np.zeros_like(raw["joint_pos"])
+    values = {"joint_torque": zero, **family_of(contract).frames(raw)}
+    order = [contract.joint_names.index(name) for name in JOINT_NAMES]
+    for name in ("joint_pos", "joint_vel", "joint_torque"):
+        values[name] = np.ascontiguousarray(values[name][:, order])
     anchor = contract.body_names.index(contract.anchor_body_name)
-    to_ours = family_of(contract).frame
-
-    def reference(number: int, raw: Frame) -> PolicyReference:
-        values = {name: value[0].astype(np.float64) for name, value in raw.items()}
-        if not all(np.isfinite(value).all() for value in values.values()):
-            raise G1MimicError(f"frame {number} of the motion is not finite")
-        values = {"joint_torque": np.zeros(NUM_JOINTS), **to_ours(values)}
-        for value in values.values():
-            value.setflags(write=False)
-        for name in ("joint_pos", "joint_vel", "joint_torque"):
-            values[name] = values[name][order]
-        pos, quat = values["body_pos_w"][anchor], values["body_quat_w"][anchor]
-        return PolicyReference(anchor_pos=pos, anchor_quat=quat, **values)
-
-    return [reference(number, raw) for number, raw in enumerate(frames)]
+    for part in ("pos", "quat"):
+        values[f"anchor_{part}"] = values[f"body_{part}_w"][:, anchor]
+    for value in values.values():
+        value.setflags(write=False)
+    return PolicyReference(**values)
 
 
 def _all_frames(run: Callable[[int], Frame], num_frames: int) -> list[Frame]:
@@ -93,7 +98,7 @@ def _all_frames(run: Callable[[int], Frame], num_frames: int) -> list[Frame]:
     raise G1MimicError(f"the motion has more than {_MAX_FRAMES} frames")
 
 
-def find_rate(frames: Sequence[PolicyReference]) -> float:
+def find_rate(motion: PolicyReference) -> float:
     """Return the control rate, Hz, of a file that does not tell, from its motion's velocities.
 
     Other trainers run at 50 Hz, a variant of BeyondMimic at 25.
@@ -101,9 +106,8 @@ def find_rate(frames: Sequence[PolicyReference]) -> float:
     Raises:
         G1MimicError: if the velocities fit neither.
     """
-    pos = np.array([frame.joint_pos for frame in frames])
-    vel = np.array([frame.joint_vel for frame in frames])
-    moved, meant = 0.5 * (pos[2:] - pos[:-2]), vel[1:-1]
+    moved = 0.5 * (motion.joint_pos[2:] - motion.joint_pos[:-2])
+    meant = motion.joint_vel[1:-1]
     if not np.abs(moved).max(initial=0.0) > 1e-4:
         return 50.0  # nothing moves: no rate is wrong
     rate = float((moved * meant).sum() / (moved * moved).sum())

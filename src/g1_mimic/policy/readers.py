@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.policy.action_base import needs_torque
 from g1_mimic.policy.contract import OWN, REQUIRED_KEYS, PolicyContract
 from g1_mimic.policy.holosoma import (
     HOLOSOMA_KEYS,
     HOLOSOMA_OUTPUTS,
-    holosoma_frame,
+    holosoma_frames,
     holosoma_props,
 )
 from g1_mimic.policy.metadata import read_metadata
@@ -52,7 +51,7 @@ OUTPUTS: dict[str, tuple[int | str, ...]] = {
 """Outputs of BeyondMimic's exporter, in order, each with its shape (behind an axis of length 1)."""
 
 Frame = Mapping[str, np.ndarray]
-"""The outputs of a file at one frame, by name."""
+"""Outputs of a file, by name."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ class Family:
     """What is particular about it, for people."""
     outputs: Mapping[str, tuple[int | str, ...]] = field(default_factory=OUTPUTS.copy)
     """The first one are the actions, the others a frame of the motion."""
-    frame: Callable[[Frame], dict[str, np.ndarray]] = dict
-    """Brings those others under the names of `OUTPUTS`."""
+    frames: Callable[[Frame], dict[str, np.ndarray]] = dict
+    """Brings those others, each [T, …], under the names of `OUTPUTS`."""
     fits: Callable[[Mapping[str, str]], bool] = lambda props: True
     """Whether the metadata of a file that has all names are of this family and not another one."""
 
     def outputs_of(self, contract: PolicyContract) -> dict[str, tuple[int | str, ...]]:
         """Return the outputs of a file, in order, each with its shape."""
-        torque = {TORQUE_OUTPUT: (NUM_JOINTS,)} if needs_torque(contract) else {}
+        torque = {TORQUE_OUTPUT: (NUM_JOINTS,)} if contract.needs_torque else {}
         return {**self.outputs, **torque}
 
     def missing(self, names: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
@@ -139,7 +138,7 @@ def read_contract(
     family = _find_family({"input": inputs, "output": outputs, "metadata": props.keys()}, props)
     try:
         contract = replace(family.read(props, profile), family=family.name)
-        if needs_torque(contract) and TORQUE_OUTPUT not in outputs:
+        if contract.needs_torque and TORQUE_OUTPUT not in outputs:
             raise G1MimicError(f"it lacks the output '{TORQUE_OUTPUT}' of its action_base")
         return contract
     except G1MimicError as error:
@@ -280,7 +279,7 @@ FAMILIES: tuple[Family, ...] = (
         _read_holosoma,
         "JSON; of the bodies only the torso",
         HOLOSOMA_OUTPUTS,
-        holosoma_frame,
+        holosoma_frames,
     ),
 )
 """The families of files; of several that fit, the first."""

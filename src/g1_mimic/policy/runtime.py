@@ -42,6 +42,8 @@ class OnnxPolicy:
     """In ``JOINT_NAMES`` order."""
     observation_size: int
     """Width n of the observation."""
+    motion: PolicyReference
+    """All frames of the motion."""
     num_frames: int
     """T: ``time_step`` runs from 0 to T - 1."""
     path: Path
@@ -56,12 +58,11 @@ class OnnxPolicy:
         self._obs = np.zeros((1, self.observation_size), np.float32)
         self._time_step = np.zeros((1, 1), np.float32)
         motion = output_names(contract)[1:]
-        self._frames = read_motion(lambda t: self._outputs_at(t, motion), contract)
-        self.num_frames = len(self._frames)
+        self.motion = read_motion(lambda t: self._outputs_at(t, motion), contract)
+        self.num_frames = len(self.motion.joint_pos)
         self.metadata = contract.in_robot_order()
         if contract.family != OWN:
-            rate = find_rate(self._frames)
-            self.metadata = replace(self.metadata, control_rate_hz=rate)
+            self.metadata = replace(self.metadata, control_rate_hz=find_rate(self.motion))
 
     @classmethod
     def load(
@@ -94,7 +95,7 @@ class OnnxPolicy:
 
     def reference(self, time_step: int) -> PolicyReference:
         """Return a frame of the motion; beyond the ends, the first or the last one."""
-        return self._frames[min(max(int(time_step), 0), self.num_frames - 1)]
+        return self.motion[min(max(int(time_step), 0), self.num_frames - 1)]
 
     def act(self, obs: np.ndarray, time_step: int) -> np.ndarray:
         """Return the raw action [29], float64, for one observation.
