@@ -1,20 +1,21 @@
 """The robot as plain arrays: the tree of bodies, their masses and the contact points of the feet.
 
-Read once from the MuJoCo model, so that the model files stay the one definition of the robot.
+Read once from the file that the MuJoCo model is built from, which stays the one definition of the
+robot, but without MuJoCo: a robot's computer has none.
 """
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from g1_mimic.errors import G1MimicError
+from g1_mimic.files import share_dir
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
-
-if TYPE_CHECKING:
-    import mujoco
 
 FOOT_BODY_NAMES = ("left_ankle_roll_link", "right_ankle_roll_link")
 
@@ -48,61 +49,68 @@ class Skeleton:
 
 @lru_cache(maxsize=1)
 def load_skeleton() -> Skeleton:
-    """Return the skeleton of the G1.
+    """Return the skeleton of the G1, the numbers that MuJoCo has to the last digit.
 
     Raises:
-        G1MimicError: if the model files are missing or do not have the G1's bodies.
+        G1MimicError: if the model file is missing or does not have the G1's bodies.
     """
-    from g1_mimic.robot.model import build_model  # MuJoCo, wanted only where clips are completed
-    from g1_mimic.robot.profile import load_profile
-
-    # The tree does not depend on the profile. Capsules describe the whole rim of the sole.
-    return skeleton_from_model(build_model(load_profile(), feet="capsules"))
-
-
-def skeleton_from_model(model: mujoco.MjModel) -> Skeleton:
-    """Read the constants of the G1's bodies from a compiled MuJoCo model."""
-    bodies = [model.body(name).id for name in BODY_NAMES]
-    joints = [model.joint(name).id for name in JOINT_NAMES]
-    for joint, body in zip(joints, bodies[1:], strict=True):
-        # The batched kinematics rely on this pairing and on joints at the body's origin.
-        if model.jnt_bodyid[joint] != body or np.any(model.jnt_pos[joint] != 0.0):
-            raise ValueError(f"joint {model.joint(joint).name} is not at the origin of its body")
-    index = {body: i for i, body in enumerate(bodies)}
-    feet = [_foot_spheres(model, model.body(name).id) for name in FOOT_BODY_NAMES]
+    path = share_dir() / "models" / "g1" / "g1.xml"
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise G1MimicError(f"{path} cannot be read: {error}") from error
+    bodies = {body.get("name", ""): body for body in root.iter("body")}
+    hinges = {joint.get("name", ""): joint for joint in root.iter("joint")}
+    # The batched kinematics rely on this order, and on each joint at the origin of its body.
+    turning = [body.find("joint") for body in list(bodies.values())[1:]]
+    if (tuple(bodies), tuple(hinges)) != (BODY_NAMES, JOINT_NAMES) or (
+        turning != list(hinges.values()) or any(joint.get("pos") for joint in hinges.values())
+    ):
+        raise G1MimicError(f"{path} does not have the G1's bodies, each with its joint, in order")
+    index = {body: i for i, body in enumerate(bodies.values())}
+    above = {body: index[parent] for parent in index for body in parent.findall("body")}
+    masses = [body.find("inertial") for body in index]
+    feet = [_foot_spheres(bodies[name]) for name in FOOT_BODY_NAMES]
     return Skeleton(
-        parents=tuple(index.get(int(model.body_parentid[body]), -1) for body in bodies),
-        pos=model.body_pos[bodies].copy(),
-        quat=model.body_quat[bodies].copy(),
-        axis=np.concatenate([np.zeros((1, 3)), model.jnt_axis[joints]]),
-        mass=model.body_mass[bodies].copy(),
-        com=model.body_ipos[bodies].copy(),
-        inertia=model.body_inertia[bodies].copy(),
-        inertia_quat=model.body_iquat[bodies].copy(),
+        parents=tuple(above.get(body, -1) for body in index),
+        pos=_numbers(index, "pos", 3),
+        quat=_orientations(index),
+        axis=np.concatenate([np.zeros((1, 3)), _numbers(hinges.values(), "axis", 3)]),
+        mass=_numbers(masses, "mass", 1)[:, 0],
+        com=_numbers(masses, "pos", 3),
+        inertia=_numbers(masses, "diaginertia", 3),
+        inertia_quat=_orientations(masses),
         foot_points=np.stack([points for points, _ in feet]),
         foot_radius=np.stack([radius for _, radius in feet]),
     )
 
 
-def _foot_spheres(model: mujoco.MjModel, body: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return centres [P, 3] and radii [P] of the spheres whose hull the foot's contacts are."""
-    import mujoco
+def _numbers(
+    elements: Iterable[ElementTree.Element | None], name: str, count: int, default: str = ""
+) -> np.ndarray:
+    """Return an attribute of ``count`` numbers of each element.
 
-    points, radii = [], []
-    for geom in range(model.ngeom):
-        if (
-            model.geom_bodyid[geom] != body
-            or not model.geom_contype[geom] | model.geom_conaffinity[geom]
-        ):
-            continue
-        kind, size, centre = model.geom_type[geom], model.geom_size[geom], model.geom_pos[geom]
-        if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
-            points.append(centre.copy())
-            radii.append(size[0])
-        elif kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
-            matrix = np.zeros(9)
-            mujoco.mju_quat2Mat(matrix, model.geom_quat[geom])
-            half = matrix.reshape(3, 3)[:, 2] * size[1]
-            points += [centre - half, centre + half]
-            radii += [size[0], size[0]]
-    return np.array(points), np.array(radii)
+    Raises:
+        G1MimicError: if an element lacks it.
+    """
+    rows = [(e.get(name, default) if e is not None else "").split() for e in elements]
+    if any(len(row) != count for row in rows):
+        raise G1MimicError(f"the robot's model: {name} is not {count} number(s) everywhere")
+    return np.array(rows, float)
+
+
+def _orientations(elements: Iterable[ElementTree.Element | None]) -> np.ndarray:
+    """Return the unit quaternions [..., 4] of the elements; without one they are not turned."""
+    quat = _numbers(elements, "quat", 4, "1 0 0 0")
+    return np.asarray(quat / np.linalg.norm(quat, axis=1, keepdims=True))
+
+
+def _foot_spheres(ankle: ElementTree.Element) -> tuple[np.ndarray, np.ndarray]:
+    """Return centres [P, 3] and radii [P] of the ends of the sole's capsules."""
+    capsules = [geom for geom in ankle.findall("geom") if geom.get("class") == "foot_capsule"]
+    centre, size = _numbers(capsules, "pos", 3), _numbers(capsules, "size", 2)
+    w, x, y, z = _orientations(capsules).T
+    axis = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), w * w - x * x - y * y + z * z], 1)
+    half = axis * size[:, 1:]
+    points = np.stack([centre - half, centre + half], axis=1).reshape(-1, 3)
+    return points, np.repeat(size[:, 0], 2)
