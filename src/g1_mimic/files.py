@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from g1_mimic.errors import G1MimicError, WriteError
-
-PACKAGE = "g1_mimic"
 
 
 @contextmanager
@@ -59,25 +56,22 @@ def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
 def share_dir() -> Path:
     """Return the folder that holds ``config``, ``models`` and ``launch`` of the package.
 
-    Looked for in this order: ``$G1_MIMIC_SHARE``, the ament index, the prefix of this Python
-    (``pip install .``), the source checkout.
+    It is ``$G1_MIMIC_SHARE`` if that is set, else inside the installed package, else the checkout
+    that the package is imported from (or linked to), so that changes there count at once.
 
     Raises:
-        G1MimicError: if none of them exists.
+        G1MimicError: if it is not there.
     """
-    candidates = []
+    package = Path(__file__)
+    candidates = [package.with_name("share"), package.resolve().parents[2]]
+    remedy = "reinstall it"
     if explicit := os.environ.get("G1_MIMIC_SHARE"):
-        candidates.append(Path(explicit))
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        if prefix:
-            candidates.append(Path(prefix) / "share" / PACKAGE)
-    candidates.append(Path(sys.prefix) / "share" / PACKAGE)
-    candidates.append(Path(__file__).resolve().parents[2])
+        candidates, remedy = [Path(explicit)], "set G1_MIMIC_SHARE to another one, or unset it"
     for candidate in candidates:
         if (candidate / "models").is_dir() and (candidate / "config").is_dir():
             return candidate
-    searched = ", ".join(str(candidate) for candidate in candidates)
-    raise G1MimicError(f"the package's data folder is missing (looked in {searched}); reinstall it")
+    searched = " and ".join(str(candidate) for candidate in candidates)
+    raise G1MimicError(f"the package's data folder is missing (not in {searched}); {remedy}")
 
 
 def find_file(
@@ -109,8 +103,6 @@ def find_file(
             path = candidate.with_name(candidate.name + ending) if ending else candidate
             if path.is_file():
                 return path
-    offered = sorted(
-        {p.stem for s in subdirs for e in suffixes for p in (share / s).glob(f"*{e}")}
-    )
+    offered = sorted({p.stem for s in subdirs for e in suffixes for p in (share / s).glob(f"*{e}")})
     hint = f"; the package offers: {', '.join(offered)}" if offered else ""
     raise G1MimicError(f"{what} '{name}' not found{hint}")

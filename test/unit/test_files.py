@@ -63,3 +63,12 @@ def test_missing_file_lists_what_there_is() -> None:
     """The error names what was asked for and what the package offers."""
     with pytest.raises(G1MimicError, match=r"robot 'g2' not found.*g1_29dof"):
         find_file("g2", subdirs=("config/robots",), suffixes=(".yaml",), what="robot")
+
+
+def test_named_data_folder_is_the_one_or_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where G1_MIMIC_SHARE points nowhere, no other folder is taken in its place."""
+    monkeypatch.setenv("G1_MIMIC_SHARE", str(tmp_path))
+    with pytest.raises(G1MimicError, match=f"{tmp_path}.*G1_MIMIC_SHARE"):
+        share_dir()
