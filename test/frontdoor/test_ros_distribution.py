@@ -72,6 +72,14 @@ def test_tools_run_under_the_environments_python(door, install_ros):
     assert out == [f"{door.root}/.g1/{env}/bin/{tool}" for tool in ("colcon", "pytest", "mypy")]
 
 
+def test_launch_files_see_the_packages(door, install_ros):
+    """The distribution's ros2, a Python script, runs under the environment's Python as well."""
+    ros2 = install_ros() / "bin" / "ros2"
+    ros2.write_text("#!/usr/bin/python3\n")
+    door.call("ros2", "launch", "g1_mimic", "a b")
+    assert door.calls("")[-1] == f"{ros2} launch g1_mimic a b"
+
+
 def test_sourced_or_not_is_the_same_environment(door, install_ros):
     """A call from a shell that has sourced the distribution reuses what an unsourced one built."""
     prefix = install_ros()

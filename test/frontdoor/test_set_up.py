@@ -82,7 +82,7 @@ class TestStaleness:
         assert door.call("true").stderr == ""
         assert door.calls("") == before
 
-    @pytest.mark.parametrize("name", ["core.txt", "dev.txt", "ros.txt", "colcon.txt"])
+    @pytest.mark.parametrize("name", ["core.txt", "train.txt", "dev.txt", "ros.txt", "colcon.txt"])
     def test_requirements_make_a_new_environment(self, door, name):
         """A changed requirement gives a new environment, and the old one is removed."""
         door.call("true")
@@ -291,6 +291,27 @@ class TestMessages:
         """A path that shebang lines cannot hold is refused."""
         door.root = door.root.rename(tmp_path / "with space")
         assert "has a space or a colon" in self.last_line(door)
+
+
+class TestDeployOnly:
+    """The environment of a robot's computer."""
+
+    def test_only_what_deployment_needs(self, door):
+        """With G1_DEPLOY_ONLY neither torch nor what trains and tests is installed."""
+        door.environment["G1_DEPLOY_ONLY"] = "1"
+        door.command("df", "#!/bin/sh\necho header\necho fs 100000000 9 2000000 9% /\n")
+        assert door.call("g1-mimic").stdout == "g1-mimic\n"
+        (install,) = [line for line in door.calls("pip install") if "--target" not in line]
+        files = {word for word in install.split() if word.endswith(".txt")}
+        assert files == {f"requirements/{name}.txt" for name in ("core", "colcon", "ros")}
+
+    def test_is_an_environment_of_its_own(self, door):
+        """A call without it builds the whole one: what is missing is never missed by chance."""
+        door.environment["G1_DEPLOY_ONLY"] = "1"
+        door.call("true")
+        del door.environment["G1_DEPLOY_ONLY"]
+        door.call("true")
+        assert len(door.calls("-m venv")) == 2 and door.calls("requirements/train.txt")
 
 
 class TestTorch:
