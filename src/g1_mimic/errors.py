@@ -1,6 +1,8 @@
-"""The one exception type that carries a message for the user."""
+"""Exceptions that carry a message for the user, and what else a user is told in one line."""
 
 from __future__ import annotations
+
+import os
 
 
 class G1MimicError(Exception):
@@ -20,3 +22,25 @@ def in_one_line(error: Exception) -> str:
 
 class WriteError(G1MimicError):
     """A file could not be written: the disk is full, or the folder is gone or not ours."""
+
+
+_ROS_MODULES = ("rclpy", "launch", "launch_ros", "ament_index_python", "builtin_interfaces")
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Return in one line which package is not installed here, and how to install it.
+
+    Raises:
+        ModuleNotFoundError: the same one, if it is a part of this package that is missing.
+    """
+    name = (error.name or "").partition(".")[0]
+    if name in ("", "g1_mimic"):
+        raise error
+    if name in _ROS_MODULES or name.endswith("_msgs"):
+        return f"this needs ROS 2 ({name}): source a distribution's setup.bash, or use ./g1"
+    if os.environ.get("G1_DEPLOY_ONLY"):
+        return f"this needs {name}, which G1_DEPLOY_ONLY leaves out: unset that"
+    # The build for CUDA takes several GB: whoever has no use for it is told before.
+    cpu = " (without an NVIDIA GPU install PyTorch's build for the CPU first)"
+    what = f"this needs {name}, which is not installed: pip install 'g1_mimic[train]'"
+    return what + cpu if name == "torch" else what

@@ -11,15 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import g1_mimic
+from g1_mimic.nodes.executables import NODES
 
-# Python modules of ROS 2 that this package may import, each from the ROS package of its name.
-ROS_MODULES = {
-    "diagnostic_msgs", "geometry_msgs", "launch", "launch_ros", "lifecycle_msgs", "nav_msgs",
-    "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
-    "trajectory_msgs", "visualization_msgs",
-}  # fmt: skip
+# Distributions whose modules have other names.
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML", "mcap_ros2": "mcap-ros2-support"}
 
 needs_colcon = pytest.mark.skipif(not find_spec("colcon"), reason="colcon is not installed")
 
@@ -42,20 +40,28 @@ def imported(folder: Path) -> set[str]:
     return names
 
 
-def run(*command: str, cwd: Path) -> str:
+def run(*command: str, cwd: Path, env: dict[str, str] | None = None) -> str:
     """Run a command that must succeed; its standard output."""
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def test_exec_depends_are_what_is_imported(repository):
-    """package.xml names every ROS package that the code imports and none that it does not."""
-    used = (
-        imported(repository / "src" / "g1_mimic") | imported(repository / "launch")
-    ) & ROS_MODULES
+def required(repository: Path, name: str) -> dict[str, Requirement]:
+    """The requirements of requirements/NAME.txt by the name of the distribution."""
+    lines = (repository / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return {r.name: r for r in (Requirement(line) for line in lines if line[:1] not in ("", "#"))}
+
+
+def test_imports_are_required_or_depended_on(repository):
+    """All that is imported is in requirements/, or a ROS package that package.xml names."""
+    used = imported(repository / "src" / "g1_mimic") | imported(repository / "launch")
+    used = {DISTRIBUTIONS.get(name, name) for name in used - sys.stdlib_module_names}
+    from_pip = {*required(repository, "core"), *required(repository, "train")}
     tools = {"python3-numpy", "python3-yaml", "ros2launch"}
-    assert depends(repository, "exec_depend") == used & ROS_MODULES | tools
+    ros = used - from_pip - {"g1_mimic", "__future__"}
+    assert depends(repository, "exec_depend") == ros | tools
+    assert from_pip - used == {"imageio-ffmpeg", "qpsolvers"}  # which imageio and mink make use of
 
 
 def test_versions_agree(repository):
@@ -65,14 +71,9 @@ def test_versions_agree(repository):
 
 def test_front_door_installs_what_setup_requires(repository):
     """The torch that the front door installs first lies in the range that the package requires."""
-    from packaging.requirements import Requirement
-
     door = (repository / "g1").read_text(encoding="utf-8")
     (torch,) = [line.partition("=")[2] for line in door.splitlines() if line.startswith("TORCH=")]
-    text = (repository / "requirements" / "core.txt").read_text(encoding="utf-8")
-    requirements = [line for line in text.splitlines() if not line.startswith("#")]
-    ranges = {r.name: r.specifier for r in map(Requirement, requirements)}
-    assert torch in ranges["torch"]
+    assert torch in required(repository, "train")["torch"].specifier
 
 
 @needs_colcon
@@ -104,5 +105,22 @@ def test_colcon_build_installs_the_whole_share(repository, tmp_path, links):
         if links:
             assert installed.resolve() == repository / source
     assert (prefix / "share/ament_index/resource_index/packages/g1_mimic").exists()
-    for name in ("g1-mimic", "trainer", "mujoco_sim", "policy"):
-        assert os.access(prefix / "lib" / "g1_mimic" / name, os.X_OK)
+    commands = prefix / "lib" / "g1_mimic"
+    started = {path.name for path in commands.iterdir() if os.access(path, os.X_OK)}
+    assert started == {"g1-mimic", *NODES}
+    # Edits in the checkout are live through links; a copy reads the data that it carries.
+    (site,) = prefix.glob("lib/python3.*/site-packages")
+    modules, data = site, site / "g1_mimic" / "share"
+    if links:
+        modules, data = tmp_path / "build" / "g1_mimic" / "src", repository
+    environment = os.environ | {
+        "PYTHONPATH": f"{modules}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "G1_MIMIC_SHARE": "",
+    }
+    where = "import g1_mimic.files as f; print(f.share_dir())"
+    told = run(sys.executable, "-c", where, cwd=tmp_path, env=environment).strip()
+    assert Path(told) == data
+    parameters = ("-p", "policy:=/none.onnx", "-p", "autostart:=true")
+    command = [commands / "policy", "--ros-args", *parameters]
+    node = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert node.returncode == 2 and "/none.onnx" in node.stderr

@@ -12,17 +12,19 @@ import sys
 import g1_mimic
 from g1_mimic.cli import compare, evaluate, motion, policies, report, runs, simulate
 from g1_mimic.cli.options import Command
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import G1MimicError, missing_package
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status: 0, or 2 after a one-line error."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
     try:
+        args = build_parser().parse_args(argv)  # some options are made from what they set
         return int(args.run(args) or 0)
     except G1MimicError as error:
         print(f"g1-mimic: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"g1-mimic: {missing_package(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

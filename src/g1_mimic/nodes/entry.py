@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 from typing import Any, Protocol
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import G1MimicError, missing_package
 
 HEARTBEAT = 0.05
 """Period of the timer that lets Python see signals while the executor waits in C++, s."""
@@ -97,6 +97,9 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
         return int(node.finished.result())
     except G1MimicError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_package(error)}", file=sys.stderr, flush=True)
         return 2
     finally:
         # While Python shuts down, its handlers are gone: a late signal would kill the process.

@@ -1,4 +1,4 @@
-"""The executables of the package, one for each node: `ros2 run g1_mimic NAME`.
+"""The nodes that `ros2 run g1_mimic NAME` starts; resource/executables has a file for each.
 
 A node's own module is imported when it starts: signals are caught before the slow imports begin.
 """
@@ -6,7 +6,6 @@ A node's own module is imported when it starts: signals are caught before the sl
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from g1_mimic.nodes.entry import run_node
 
@@ -20,10 +19,14 @@ NODES = {
 }
 """What each executable runs, as `run_node` takes it."""
 
-composed, monitor, mujoco_sim, policy, recorder, trainer = (
-    partial(run_node, NODES[name]) for name in sorted(NODES)
-)
+
+def run(argv: list[str]) -> int:
+    """Run the node that ``argv`` begins with, the rest is for ROS; return the exit status."""
+    if not argv or argv[0] not in NODES:
+        print(f"usage: g1-mimic node {{{','.join(NODES)}}} [--ros-args …]", file=sys.stderr)
+        return 2
+    return run_node(NODES[argv[0]], argv)
 
 
 if __name__ == "__main__":
-    sys.exit(run_node(NODES[sys.argv.pop(1)]))
+    sys.exit(run(sys.argv[1:]))

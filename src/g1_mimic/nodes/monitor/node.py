@@ -10,10 +10,12 @@ from pydantic import Field
 from rclpy.node import Node
 from rclpy.task import Future
 
+from g1_mimic.errors import missing_package
 from g1_mimic.nodes.monitor.diagnostics_tree import DiagnosticsTree
 from g1_mimic.nodes.shared.common import steady_timer
 from g1_mimic.nodes.shared.parameters import Parameters
 from g1_mimic.robot.names import DEFAULT_ROBOT
+from g1_mimic.robot.profile import load_profile
 from g1_mimic.settings import Settings
 
 
@@ -45,12 +47,19 @@ class MonitorNode(Node):
         steady_timer(self, 1.0, self._publish_tree)
         self._view: Any = None
         if settings.view_rate > 0.0:
-            from g1_mimic.nodes.monitor.robot_view import RobotView  # MuJoCo
-            from g1_mimic.robot.profile import load_profile
-
-            profile = load_profile(settings.robot or DEFAULT_ROBOT)
-            self._view = RobotView(self, profile, settings.link_transforms)
+            self._view = self._robot_view(settings)
+        if self._view is not None:
             steady_timer(self, 1.0 / settings.view_rate, self._view.publish)
+
+    def _robot_view(self, settings: MonitorSettings) -> Any:
+        """Return what shows the robot, or None on a computer that has no MuJoCo for it."""
+        profile = load_profile(settings.robot or DEFAULT_ROBOT)
+        try:
+            from g1_mimic.nodes.monitor.robot_view import RobotView
+        except ModuleNotFoundError as error:
+            self.get_logger().warning(f"diagnostics only, no view: {missing_package(error)}")
+            return None
+        return RobotView(self, profile, settings.link_transforms)
 
     def close(self) -> None:
         """Say a last time how things are."""
