@@ -9,8 +9,35 @@ class G1MimicError(Exception):
     """A problem that the user can act on.
 
     The message is one line: what is wrong, where, and what to do. Entry points (command line and
-    nodes) print it and end with status 2; no traceback is shown.
+    nodes) print it and end with status 2; no traceback is shown. Nearly every one is of a kind
+    below, which is the standard exception of its meaning as well.
     """
+
+
+class BadValue(G1MimicError, ValueError):
+    """An argument, a setting or the content of a file is not what it has to be."""
+
+
+class BadState(G1MimicError, RuntimeError):
+    """What is asked for cannot be done now, or not on this machine."""
+
+
+class ReadError(G1MimicError, OSError):
+    """A file cannot be read."""
+
+
+class MissingFile(ReadError, FileNotFoundError):
+    """What was named by a path or a short name is not there."""
+
+
+class WriteError(G1MimicError, OSError):
+    """A file could not be written: the disk is full, or the folder is gone or not ours."""
+
+
+def read_error(path: object, error: OSError) -> ReadError:
+    """Return the error of a file that the system does not let us read."""
+    kind = MissingFile if isinstance(error, FileNotFoundError) else ReadError
+    return kind(f"cannot read {path}: {error.strerror}")
 
 
 def in_one_line(error: Exception) -> str:
@@ -18,10 +45,6 @@ def in_one_line(error: Exception) -> str:
     if isinstance(error, G1MimicError):
         return str(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-class WriteError(G1MimicError):
-    """A file could not be written: the disk is full, or the folder is gone or not ours."""
 
 
 _ROS_MODULES = ("rclpy", "launch", "launch_ros", "ament_index_python", "builtin_interfaces")

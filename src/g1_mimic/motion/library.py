@@ -119,9 +119,10 @@ def choices_text(value: Any) -> str:
             if "motion" not in item or set(item) - {"motion", "weight"}:
                 raise G1MimicError(f"a motion in a list has the keys motion and weight: {item}")
             try:
-                weight = _checked_weight(item["motion"], float(item.get("weight", 1.0)))
+                weight = float(item.get("weight", 1.0))
             except (TypeError, ValueError):
                 raise G1MimicError(f"the weight of {item['motion']} is no number") from None
+            weight = _checked_weight(item["motion"], weight)
             item = f"{item['motion']}:{weight:g}"
         if not isinstance(item, str):
             raise G1MimicError(f"a motion is a name, a file or a folder, not {item!r}")

@@ -99,6 +99,8 @@ def holosoma_props(
     group = _find(config, "observation", "groups", "actor_obs") or {"terms": _STANDARD_TERMS}
     try:
         return texts, {**_observation(texts, group), "action_scale_hint": _hint(config)}
+    except G1MimicError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError):
         raise G1MimicError(
             "metadata 'experiment_config' describes the observation in a form that is not known"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from g1_mimic.errors import G1MimicError, WriteError
+from g1_mimic.errors import G1MimicError, WriteError, read_error
 from g1_mimic.files import atomic_write
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.settings import validate
@@ -54,6 +54,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise read_error(path, error) from error
     except Exception as error:  # of bytes that are no checkpoint, the unpickler raises anything
         detail = str(error).strip().splitlines() or ["unknown error"]
         raise G1MimicError(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
