@@ -103,7 +103,7 @@ def find_file(
     for candidate in candidates:
         for ending in endings:
             path = candidate.with_name(candidate.name + ending) if ending else candidate
-            if path.is_file():
+            if os.path.isfile(path):  # unlike is_file it has no exception for what cannot be
                 return path
     offered = sorted({p.stem for s in subdirs for e in suffixes for p in (share / s).glob(f"*{e}")})
     hint = f"; the package offers: {', '.join(offered)}" if offered else ""
