@@ -126,7 +126,7 @@ def assess(
 def _run(policy: OnnxPolicy, condition: Condition, options: Options) -> Outcome:
     config = {"episode_length_s": options.seconds} | options.config | condition.config
     env = make_policy_env(
-        policy, options.robot or None, options.episodes, config, armature=condition.armature
+        policy, options.robot, options.episodes, config, armature=condition.armature
     )
     try:
         condition.prepare(env)
