@@ -77,7 +77,7 @@ setup(
     maintainer="g1_mimic developers",
     maintainer_email="dev@example.com",
     **licence(),
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "NOTICE"],
     keywords=["humanoid", "imitation learning", "motion tracking", "mujoco", "ros2", "unitree g1"],
     classifiers=[
         "Development Status :: 4 - Beta",
