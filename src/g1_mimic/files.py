@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from g1_mimic.errors import G1MimicError, WriteError
+from g1_mimic.errors import G1MimicError, MissingFile, WriteError
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def share_dir() -> Path:
         if (candidate / "models").is_dir() and (candidate / "config").is_dir():
             return candidate
     searched = " and ".join(str(candidate) for candidate in candidates)
-    raise G1MimicError(f"the package's data folder is missing (not in {searched}); {remedy}")
+    raise MissingFile(f"the package's data folder is missing (not in {searched}); {remedy}")
 
 
 def find_file(
@@ -107,4 +107,4 @@ def find_file(
                 return path
     offered = sorted({p.stem for s in subdirs for e in suffixes for p in (share / s).glob(f"*{e}")})
     hint = f"; the package offers: {', '.join(offered)}" if offered else ""
-    raise G1MimicError(f"{what} '{name}' not found{hint}")
+    raise MissingFile(f"{what} '{name}' not found{hint}")

@@ -18,7 +18,7 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, read_error
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
@@ -92,12 +92,12 @@ def read_mapping(path: Path, *, as_json: bool | None = None) -> dict[str, Any]:
         else:
             data = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
     except OSError as error:
-        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+        raise read_error(path, error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
-        raise G1MimicError(f"{path} is not valid {path.suffix.lstrip('.')}: {detail}") from error
+        raise BadValue(f"{path} is not valid {path.suffix.lstrip('.')}: {detail}") from error
     if not isinstance(data, dict):
-        raise G1MimicError(f"{path} must hold a mapping at its top level")
+        raise BadValue(f"{path} must hold a mapping at its top level")
     return data
 
 
@@ -142,7 +142,7 @@ def validate(model: type[SettingsT], data: dict[str, Any], source: str | Path) -
             message += did_you_mean(str(first["input"]), get_args(_type_at(model, first["loc"])))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         where = f"{source}: {place}" if place else f"{source}"
-        raise G1MimicError(f"{where}: {message}{more}") from None
+        raise BadValue(f"{where}: {message}{more}") from None
 
 
 def _type_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
@@ -281,7 +281,7 @@ def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[
     own = [section for name, section in sections if _names(name, node)]
     if not own:
         names = ", ".join(name for name, _ in sections)
-        raise G1MimicError(f"{source}: no section for node '/{node}' or '/**', only for {names}")
+        raise BadValue(f"{source}: no section for node '/{node}' or '/**', only for {names}")
     merged: dict[str, Any] = {}
     for section in own:
         merge(merged, section or {})
@@ -339,11 +339,11 @@ def parse_assignments(assignments: list[str], source: str = "") -> dict[str, Any
     for item in assignments:
         key, separator, text = item.partition("=")
         if not separator or not key:
-            raise G1MimicError(f"{source}{item}: write KEY=VALUE, e.g. learner.gamma=0.98")
+            raise BadValue(f"{source}{item}: write KEY=VALUE, e.g. learner.gamma=0.98")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise G1MimicError(f"{source}{item}: the value is not valid YAML") from None
+            raise BadValue(f"{source}{item}: the value is not valid YAML") from None
         merge(result, nest({key: value}))
     return result
 

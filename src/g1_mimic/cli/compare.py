@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from g1_mimic.cli.options import Command, add_output, given
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 
 def add_parser(commands: Any) -> None:
@@ -64,7 +64,7 @@ def compare(args: argparse.Namespace) -> int:
 
     arms = parse_arms(args.arms)
     if args.seeds < 1 or args.first_seed < 0 or (args.jobs is not None and args.jobs < 1):
-        raise G1MimicError("--seeds and --jobs must be at least 1, --first-seed at least 0")
+        raise BadValue("--seeds and --jobs must be at least 1, --first-seed at least 0")
     # One process per core: threads of their own would only get into each other's way. Nobody
     # reads checkpoints but a run that was interrupted.
     overrides: dict[str, Any] = {"env": {"threads": 1}, "checkpoint": {"interval_s": 120.0}}

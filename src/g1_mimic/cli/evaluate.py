@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g1_mimic.cli.options import Command, given
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 if TYPE_CHECKING:
     from g1_mimic.evaluation.suite import Assessment
@@ -70,9 +70,9 @@ def evaluate(args: argparse.Namespace) -> None:
     wishes = given(args, *_OPTIONS) | {"config": environment}
     options = validate(Options, wishes, "arguments")
     if args.html is not None and args.html.suffix.lower() != ".html":
-        raise G1MimicError(f"--html {args.html}: the name must end in .html")
+        raise BadValue(f"--html {args.html}: the name must end in .html")
     if args.film and args.html is None:
-        raise G1MimicError("--film is for the page: give --html FILE too")
+        raise BadValue("--film is for the page: give --html FILE too")
     wanted = conditions(part for part in args.suite.split(",") if part)
     paths = [find_policy(name) for name in args.policies]
     policies = [OnnxPolicy.load(path, args.action_scale or "") for path in paths]

@@ -12,7 +12,7 @@ from g1_mimic.cli.motion_fix import add_fix
 from g1_mimic.cli.motion_make import add_make
 from g1_mimic.cli.motion_source import add_robot, add_source, add_target, tell, told
 from g1_mimic.cli.options import Command
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 if TYPE_CHECKING:
     from g1_mimic.motion.clip import MotionClip
@@ -125,10 +125,10 @@ def _cut(clip: MotionClip, frames: str) -> MotionClip:
     try:
         first, last = (int(part) if part else None for part in frames.split(":"))
     except ValueError:
-        raise G1MimicError(f"--frames is FIRST:LAST, not '{frames}'") from None
+        raise BadValue(f"--frames is FIRST:LAST, not '{frames}'") from None
     kept = range(clip.num_frames)[first:last]
     if len(kept) < 2:
-        raise G1MimicError(f"--frames {frames} keeps {len(kept)} of {clip.num_frames} frames")
+        raise BadValue(f"--frames {frames} keeps {len(kept)} of {clip.num_frames} frames")
     whole = len(kept) == clip.num_frames
     part = slice(kept.start, kept.stop)
     return complete_clip(
@@ -147,7 +147,7 @@ def _show(args: argparse.Namespace) -> int:
 
     check_picture_path(args.output)
     if args.poses < 1:
-        raise G1MimicError(f"--poses is {args.poses}; at least 1 is needed")
+        raise BadValue(f"--poses is {args.poses}; at least 1 is needed")
     clip = _load(args)
     render_motion(args.output, clip.qpos(), clip.fps, poses=args.poses, azimuth=args.azimuth)
     tell(clip, args.output)

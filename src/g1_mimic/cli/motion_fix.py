@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from g1_mimic.cli.motion_source import add_robot, add_source, add_target, tell, told
 from g1_mimic.cli.options import Command
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 
 if TYPE_CHECKING:
     from g1_mimic.motion.repair.repair import Repaired
@@ -71,14 +71,12 @@ def _fix(args: argparse.Namespace) -> int:
 
     require_writable(args.output)
     if args.loop and (args.blend_in is not None or args.blend_out is not None):
-        raise G1MimicError(
-            "a looped clip neither begins nor ends: --loop or --blend-in/--blend-out"
-        )
+        raise BadValue("a looped clip neither begins nor ends: --loop or --blend-in/--blend-out")
     profile = load_profile(args.robot)
     # At the file's own rate: resampling would spread a glitch over several frames.
     clip, report = inspect_motion(args.motion, profile=profile, **{**told(args), "fps": None})
     if report.errors and not report.hints:
-        raise G1MimicError(f"{args.motion}: {report.errors[0]}")
+        raise BadValue(f"{args.motion}: {report.errors[0]}")
     trajectory = Trajectory(
         args.name or args.output.stem,
         clip.fps,
@@ -96,7 +94,7 @@ def _fix(args: argparse.Namespace) -> int:
     for change in changes or ["nothing was changed"]:
         print(change)
     if after.errors:
-        raise G1MimicError(f"not written, the result would be refused: {after.errors[0]}")
+        raise BadValue(f"not written, the result would be refused: {after.errors[0]}")
     save_motion(fixed, args.output)
     tell(fixed, args.output)
     for warning in after.warnings:
@@ -172,5 +170,5 @@ def _span(text: str) -> tuple[float | None, float | None]:
     try:
         first, last = (float(part) if part else None for part in text.split(":"))
     except ValueError:
-        raise G1MimicError(f"--trim is A:B in seconds, not '{text}'") from None
+        raise BadValue(f"--trim is A:B in seconds, not '{text}'") from None
     return first, last

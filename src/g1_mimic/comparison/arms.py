@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from g1_mimic.envs.starts import START_STRATEGIES
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
 from g1_mimic.settings import did_you_mean, merge, parse_assignments
 
@@ -33,7 +33,7 @@ def parse_arm(text: str) -> Arm:
     """
     name, colon, assignments = text.partition(":")
     if not re.fullmatch(r"[\w.+@=-]+", name):
-        raise G1MimicError(f"arm '{text}': a name has letters, digits and _ . + @ = - only")
+        raise BadValue(f"arm '{text}': a name has letters, digits and _ . + @ = - only")
     settings: dict[str, Any] = {}
     parts = name.split("+")
     unknown = next((part for part in parts if not _strategy(part)), None)
@@ -42,7 +42,7 @@ def parse_arm(text: str) -> Arm:
         for part in parts:
             merge(settings, _strategy(part))
     elif not colon:
-        raise G1MimicError(
+        raise BadValue(
             f"arm '{text}': '{unknown}' is none of the {strategies()}; other arms are written "
             "NAME:key=value,key=value"
             f"{did_you_mean(unknown, [*REPLAY_STRATEGIES, *START_STRATEGIES])}"
@@ -83,5 +83,5 @@ def parse_arms(texts: list[str]) -> list[Arm]:
     arms = [parse_arm(text) for text in texts]
     names = [arm.name for arm in arms]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise G1MimicError(f"two arms are called '{min(twice)}'")
+        raise BadValue(f"two arms are called '{min(twice)}'")
     return arms

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.learning.run.folder import RunFolder
 from g1_mimic.learning.run.starts_history import StartsHistory
 
@@ -57,7 +57,7 @@ def read_curves(path: str | Path) -> RunCurves:
         scalars = {event.step: event.value for event in events.Scalars(name)}
         points.setdefault(_present_name(name), {}).update(scalars)
     if not points:
-        raise G1MimicError(f"{path} has no metrics yet: nothing to plot")
+        raise BadState(f"{path} has no metrics yet: nothing to plot")
     starts = StartsHistory.read(folder.starts) if folder.starts.exists() else None
     return RunCurves(folder.path.name, {name: _curve(p) for name, p in points.items()}, starts)
 

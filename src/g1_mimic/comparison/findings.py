@@ -20,7 +20,7 @@ from g1_mimic.comparison.statistics import (
     spread,
     wavering,
 )
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 
 TARGET_SHARE = 0.9
 """The default target score, as a share of the baseline's final one."""
@@ -140,7 +140,7 @@ def find(
     baseline = next(iter(results))
     seeds = sorted(set.intersection(*(set(runs) for runs in results.values())))
     if not seeds:
-        raise G1MimicError("no seed is finished in all arms yet: nothing to report")
+        raise BadState("no seed is finished in all arms yet: nothing to report")
     runs = {arm: [of_arm[seed] for seed in seeds] for arm, of_arm in results.items()}
     curves = {arm: _stack(arm, own) for arm, own in runs.items()}
     if target is None:
@@ -156,7 +156,7 @@ def find(
 def _stack(arm: str, runs: list[RunResult]) -> Curves:
     steps = runs[0].env_steps
     if any(not np.array_equal(run.env_steps, steps) for run in runs):
-        raise G1MimicError(f"runs of arm {arm} were evaluated at different steps")
+        raise BadState(f"runs of arm {arm} were evaluated at different steps")
     names = runs[0].curves
     return {"env_steps": steps} | {n: np.stack([run.curves[n] for run in runs]) for n in names}
 

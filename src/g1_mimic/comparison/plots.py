@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from g1_mimic.comparison.curves import RunCurves, read_curves
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import atomic_write
 
 _MOST_NAMED = 16
@@ -50,7 +50,7 @@ def plot_runs(paths: list[str], output: str | Path) -> str:
     """
     output = Path(output)
     if output.suffix.lower() not in SUFFIXES:
-        raise G1MimicError(f"{output}: plots end in {', '.join(SUFFIXES)}")
+        raise BadValue(f"{output}: plots end in {', '.join(SUFFIXES)}")
     runs = [read_curves(path) for path in paths]
     figure = draw(runs)
     with atomic_write(output) as temporary:

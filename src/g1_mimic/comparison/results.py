@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from g1_mimic.comparison.curves import read_curves
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.files import atomic_write_text
 from g1_mimic.settings import read_mapping
 
@@ -64,9 +64,9 @@ class RunResult:
             curves = {n: np.asarray(content["curves"][n], dtype=np.float64) for n in CURVES}
             sizes = {name: float(content["sizes"][name]) for name in SIZES}
         except (KeyError, TypeError, ValueError):
-            raise G1MimicError(f"{path} is damaged: delete it, and the run is done anew") from None
+            raise BadValue(f"{path} is damaged: delete it, and the run is done anew") from None
         if steps.ndim != 1 or any(values.shape != steps.shape for values in curves.values()):
-            raise G1MimicError(f"{path} is damaged: delete it, and the run is done anew")
+            raise BadValue(f"{path} is damaged: delete it, and the run is done anew")
         return cls(steps, curves, sizes)
 
     @classmethod
@@ -78,7 +78,7 @@ class RunResult:
         """
         scalars = read_curves(folder).scalars
         if "eval/score" not in scalars:
-            raise G1MimicError(f"{folder} has no evaluation: train for longer")
+            raise BadState(f"{folder} has no evaluation: train for longer")
         steps = scalars["eval/score"][0]
         curves = {name: np.interp(steps, *scalars[name]) for name in CURVES}
         return cls(steps, curves, {name: float(scalars[name][1][-1]) for name in SIZES})

@@ -18,7 +18,7 @@ import yaml
 
 from g1_mimic.comparison.arms import Arm
 from g1_mimic.comparison.results import RESULT_FILE, RunResult
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, WriteError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run.folder import RunFolder
@@ -78,7 +78,7 @@ class Comparison:
                 atomic_write_text(path, yaml.safe_dump(wanted, sort_keys=False))
             elif (found := read_mapping(path)) != wanted:
                 key = _first_difference(found, wanted)
-                raise G1MimicError(
+                raise BadValue(
                     f"{path} is of runs with other settings ({key}): take another folder for this "
                     "comparison"
                 )
@@ -209,7 +209,7 @@ class Runner:
             folder.mkdir(parents=True, exist_ok=True)
             log = (folder / LOG_FILE).open("ab")
         except OSError as error:
-            raise G1MimicError(f"cannot write into {folder}: {error.strerror}") from error
+            raise WriteError(f"cannot write into {folder}: {error.strerror}") from error
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 
 
 class Mode(str, Enum):
@@ -63,13 +63,13 @@ class ModeState:
         if self.mode is Mode.TRACK:
             return self
         if self.mode is not Mode.STAND or not standing:
-            raise G1MimicError("cannot track: the robot does not stand in the first pose yet")
+            raise BadState("cannot track: the robot does not stand in the first pose yet")
         return replace(self, mode=Mode.TRACK)
 
     def refuse_when_latched(self, wanted: str) -> None:
         """Raise a G1MimicError that names the latched fault, if there is one."""
         if self.fault:
-            raise G1MimicError(
+            raise BadState(
                 f"cannot {wanted}: a fault is latched ({self.fault}); call the policy node's "
                 "service ~/reset_fault once its cause is gone"
             )

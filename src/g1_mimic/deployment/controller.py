@@ -26,7 +26,7 @@ from g1_mimic.deployment.safety import (
 from g1_mimic.deployment.stages import Lateness, Standing, Tracking
 from g1_mimic.deployment.tick import Tick
 from g1_mimic.envs.observations import Observer
-from g1_mimic.errors import G1MimicError, in_one_line
+from g1_mimic.errors import BadState, in_one_line
 from g1_mimic.robot.names import NUM_JOINTS
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class PolicyController:
 
     def _require_state(self, wanted: str) -> RobotState:
         if not self._active or self._last_state is None:
-            raise G1MimicError(f"cannot {wanted}: the node is not active, or no state has arrived")
+            raise BadState(f"cannot {wanted}: the node is not active, or no state has arrived")
         return self._last_state
 
     # States -------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class PolicyController:
         try:
             self.supervisor.check(state, moving=self.mode is not Mode.DAMPING)
             if self._needs_odometry and state.base_pos is None:
-                raise G1MimicError("the policy needs odometry (topic odom), and there is none")
+                raise BadState("the policy needs odometry (topic odom), and there is none")
             return self._respond(state)
         except Exception as error:  # nothing may keep the motors from damping
             self.tilted |= isinstance(error, TiltError)

@@ -11,7 +11,7 @@ import numpy as np
 
 from g1_mimic.deployment.alignment import AlignedReference, ClipFrames
 from g1_mimic.envs.observations import ReferenceFrame
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.motion.files import load_motion, motions_in
 from g1_mimic.motion.library import distinct_names, parse_choices
 from g1_mimic.policy.action_base import action_offset
@@ -70,7 +70,7 @@ class MotionPlayer:
         self._clips = {clip.name: clip for clip in clips}
         foreign = [clip.name for clip in clips if clip.first is None]
         if foreign and not self._contract.action_base:
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{foreign[0]}' is not in the policy, whose file does not tell what its "
                 "actions are added to: export it anew with this version"
             )
@@ -103,7 +103,7 @@ class MotionPlayer:
         """
         if name not in self._clips:
             known = ", ".join(self.names)
-            raise G1MimicError(f"there is no motion '{name}' here; there is: {known}")
+            raise BadValue(f"there is no motion '{name}' here; there is: {known}")
         self._now, self._before = _Part(AlignedReference(self._clips[name]), 0), None
 
     def rewind(self) -> None:
@@ -130,7 +130,7 @@ class MotionPlayer:
         """
         if self._before is not None and step < self._now.start + self._steps:
             left = (self._now.start + self._steps - step) / self._rate
-            raise G1MimicError(f"still going over to '{self.current}': again in {left:.1f} s")
+            raise BadState(f"still going over to '{self.current}': again in {left:.1f} s")
         before = self._now
         self.select(name)
         self._now.reference.align(anchor_pos, anchor_quat)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from g1_mimic.control.pd_target import TargetLimits
 from g1_mimic.control.supervision import StateLimits
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.robot.names import JOINT_NAMES
 from g1_mimic.rotations import down_in_body
 from g1_mimic.settings import LIVE
@@ -124,7 +124,7 @@ def check_default_pose(meta: PolicyContract, profile: RobotProfile) -> None:
     beyond = (default < profile.position_lower) | (default > profile.position_upper)
     if beyond.any():
         joint = int(np.flatnonzero(beyond)[0])
-        raise G1MimicError(
+        raise BadValue(
             f"the policy's default angle of {JOINT_NAMES[joint]}, {default[joint]:g} rad, is "
             f"outside the joint's range [{profile.position_lower[joint]:g}, "
             f"{profile.position_upper[joint]:g}]"

@@ -18,7 +18,7 @@ from g1_mimic.envs.observations import (
     ReferenceFrame,
     build_observation,
 )
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.policy.observation_layout import ObservationHistory
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Tracking:
         lateness.missed_inferences += 1
         lateness.overdue += 1
         if lateness.overdue >= most_overdue:
-            raise G1MimicError(f"no new action for {lateness.overdue} policy periods")
+            raise BadState(f"no new action for {lateness.overdue} policy periods")
 
     def _ask(self, state: RobotState) -> None:
         """Ask the policy for the action of this step, which may come later."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from g1_mimic.control.state import RobotState
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.kinematics import torso_pose, torso_quat
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, BODY_NAMES, WAIST_INDICES
 from g1_mimic.robot.symmetry import (
@@ -128,7 +128,7 @@ class Observer:
 
     def __post_init__(self) -> None:
         if self.anchor_body not in (ANCHOR_BODY_NAME, BODY_NAMES[0]):
-            raise G1MimicError(
+            raise BadValue(
                 f"the policy's anchor body '{self.anchor_body}' is neither "
                 f"'{ANCHOR_BODY_NAME}' nor '{BODY_NAMES[0]}'"
             )
@@ -263,11 +263,11 @@ def term_slices(names: Sequence[str]) -> dict[str, slice]:
     start = 0
     for name in names:
         if name not in OBSERVATION_TERMS:
-            raise G1MimicError(
+            raise BadValue(
                 f"unknown observation term '{name}'; known: {', '.join(OBSERVATION_TERMS)}"
             )
         if name in slices:
-            raise G1MimicError(f"observation term '{name}' is listed twice")
+            raise BadValue(f"observation term '{name}' is listed twice")
         slices[name] = slice(start, start + OBSERVATION_TERMS[name].size)
         start = slices[name].stop
     return slices
@@ -304,6 +304,6 @@ def build_observation(names: Sequence[str], inputs: ObservationInputs) -> Array:
     parts = []
     for name, term in _terms(tuple(names)):
         if missing := [field for field in term.requires if getattr(inputs, field) is None]:
-            raise G1MimicError(f"observation term '{name}' needs {', '.join(missing)}")
+            raise BadValue(f"observation term '{name}' needs {', '.join(missing)}")
         parts.append(term.function(inputs))
     return _concatenate(parts)

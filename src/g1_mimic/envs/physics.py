@@ -11,7 +11,7 @@ from mujoco import rollout
 
 from g1_mimic.control.state import RobotState
 from g1_mimic.envs.rewards import BodyPoses
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.model import contact_count_slice, motor_sensor_slice, tracking_sensor_slice
 from g1_mimic.robot.names import NUM_JOINTS, TRACKED_BODY_NAMES
 from g1_mimic.rotations import quat_apply_inverse
@@ -53,7 +53,7 @@ class RolloutPhysics:
         full = mujoco.mjtState.mjSTATE_FULLPHYSICS
         size = mujoco.mj_stateSize(model, full)
         if size != 1 + model.nq + model.nv:
-            raise G1MimicError("models with actuator or plugin state are not supported here")
+            raise BadValue("models with actuator or plugin state are not supported here")
         self._data = [mujoco.MjData(model) for _ in range(self.threads)]
         self._pool = rollout.Rollout(nthread=self.threads if self.threads > 1 else 0)
         self._state = np.zeros((num_envs, size))

@@ -12,7 +12,7 @@ from g1_mimic.envs.disturbances import add_base_velocity
 from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.envs.starts import ClipStarts
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
 from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
@@ -144,12 +144,12 @@ class Reference:
 def _arrays(clip: MotionClip, profile: RobotProfile, config: EnvConfig) -> dict[str, np.ndarray]:
     """Return the arrays of one clip, unrolled if it is looped."""
     if abs(clip.fps - CONTROL_RATE) > 1e-6:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{clip.name}' has {clip.fps:g} frames/s, the controller runs at "
             f"{CONTROL_RATE:g}: resample it"
         )
     if clip.num_frames < 3:
-        raise G1MimicError(f"motion '{clip.name}' has fewer than 3 frames")
+        raise BadValue(f"motion '{clip.name}' has fewer than 3 frames")
     clip = with_base_torque(clip, profile, config.action_base)
     if clip.looped:
         clip = clip.unrolled(clip.num_frames + config.max_steps)

@@ -13,7 +13,7 @@ import numpy as np
 from g1_mimic.envs.disturbances import add_base_velocity
 from g1_mimic.envs.randomisation import PRESETS
 from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.evaluation.episodes import Disturb
 from g1_mimic.motion.trajectory import CONTROL_RATE
 
@@ -89,7 +89,7 @@ def conditions(parts: Iterable[str]) -> list[Condition]:
     """
     wanted = set(parts)
     if unknown := wanted - {*PARTS, "full"}:
-        raise G1MimicError(
+        raise BadValue(
             f"--suite {sorted(unknown)[0]}: the parts are {', '.join(PARTS)}; full is all of them"
         )
     chosen = [Condition("nominal", "nominal")]

@@ -10,7 +10,7 @@ import numpy as np
 
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.evaluation.tracking_metrics import MetricSums
 from g1_mimic.motion.trajectory import CONTROL_RATE
 
@@ -163,7 +163,7 @@ def start_frames(reference: Reference, count: int) -> tuple[np.ndarray, np.ndarr
     """
     clips = len(reference.spans)
     if count < clips:
-        raise G1MimicError(f"{count} episodes are too few for {clips} clips: at least one each")
+        raise BadValue(f"{count} episodes are too few for {clips} clips: at least one each")
     clip = np.sort(np.arange(count) % clips)
     counts = np.bincount(clip)
     rank = np.arange(count) - (np.cumsum(counts) - counts)[clip]

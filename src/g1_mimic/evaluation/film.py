@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.evaluation.policy_env import batched_act, make_policy_env
 from g1_mimic.motion.files import load_motion
 from g1_mimic.motion.trajectory import CONTROL_RATE
@@ -33,7 +33,7 @@ def film_policy(
     firsts = {span.name: span.first for span in env.reference.spans}
     try:
         if motion and motion not in firsts:
-            raise G1MimicError(f"the policy has no clip '{motion}'; it carries {', '.join(firsts)}")
+            raise BadValue(f"the policy has no clip '{motion}'; it carries {', '.join(firsts)}")
         env.reset(seed)
         env.reset_to(np.array([0]), np.array([firsts.get(motion, 0)]), noise=0.0)
         observations = env.observe()
@@ -67,7 +67,7 @@ def render_source(
         policy = OnnxPolicy.load(find_policy(source), action_scale)
         qpos, reference = film_policy(policy, seconds, seed, motion)
     elif motion:
-        raise G1MimicError(f"{source} is a clip itself: --motion chooses one that a policy carries")
+        raise BadValue(f"{source} is a clip itself: --motion chooses one that a policy carries")
     else:
         qpos = load_motion(source).qpos()[: round(seconds * CONTROL_RATE)]
     render_motion(output, qpos, fps=CONTROL_RATE, reference_qpos=reference)

@@ -11,7 +11,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import term_slices
 from g1_mimic.envs.reference import Reference
 from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.evaluation.episodes import Act
 from g1_mimic.motion.clip import lap_and_frame
 from g1_mimic.motion.kinematics import complete_clip
@@ -92,7 +92,7 @@ def batched_act(policy: OnnxPolicy, reference: Reference) -> Act:
     parts = term_slices(meta.observation_names)
     shifted = "base_lin_vel" in parts and any(meta.base_lin_vel_point)
     if shifted and "base_ang_vel" not in parts:
-        raise G1MimicError(
+        raise BadValue(
             f"the policy of {meta.family} observes base_lin_vel without base_ang_vel: it runs in "
             "deploy_sim only"
         )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.learning.replay.backends import make_priority_tree
 from g1_mimic.learning.replay.checks import priority_update
 from g1_mimic.learning.replay.inputs import first_of, positive
@@ -46,7 +46,7 @@ class ExperienceBuffer(TransitionRing):
         buffer_length: int | None = None,
     ) -> None:
         if (buffer_len is None) == (buffer_length is None):
-            raise G1MimicError("the buffer needs buffer_len (or, for MimicKit, buffer_length)")
+            raise BadValue("the buffer needs buffer_len (or, for MimicKit, buffer_length)")
         rows = buffer_len if buffer_len is not None else buffer_length
         assert rows is not None
         super().__init__(rows, batch_size, device)
@@ -117,7 +117,7 @@ class ExperienceBuffer(TransitionRing):
     def _require_samples(self, n: int) -> int:
         n = positive("the number of samples", n)
         if self.get_sample_count() == 0:
-            raise G1MimicError("the buffer is empty: record a row and call inc() before sample()")
+            raise BadState("the buffer is empty: record a row and call inc() before sample()")
         return n
 
     # -- checkpoints ----------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class ExperienceBuffer(TransitionRing):
     def _check_state(self, state: Mapping[str, Any]) -> None:
         for key, here in (("buffer_len", self._buffer_len), ("batch_size", self._batch_size)):
             if state[key] != here:
-                raise G1MimicError(
+                raise BadValue(
                     f"the saved buffer has {key} {state[key]}, this one {here}; use the same"
                 )
         self._fields.check_state(state)
@@ -217,9 +217,9 @@ class PrioritizedExperienceBuffer(ExperienceBuffer):
         super().__init__(buffer_len, batch_size, device, seed=seed, buffer_length=buffer_length)
         for name, value in (("alpha", alpha), ("beta", beta), ("beta_increment", beta_increment)):
             if not 0.0 <= value <= 1.0:
-                raise G1MimicError(f"{name} must be between 0 and 1, got {value}")
+                raise BadValue(f"{name} must be between 0 and 1, got {value}")
         if not 0.0 < epsilon <= 1.0:
-            raise G1MimicError(
+            raise BadValue(
                 f"epsilon must be above 0 (and at most 1), got {epsilon}; with 0 the sampling "
                 "probabilities could sum to 0"
             )

@@ -10,7 +10,7 @@ import torch
 from g1_mimic.envs.observations import observation_size
 from g1_mimic.envs.task import Task
 from g1_mimic.envs.tracking_env import TrackingEnv
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.learner import Learner
 from g1_mimic.motion.dynamics import with_base_torque
@@ -86,7 +86,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise G1MimicError(f"device '{name}' is not one: use auto, cpu, cuda or cuda:N") from None
+        raise BadValue(f"device '{name}' is not one: use auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise G1MimicError(f"device '{name}' asked for, but CUDA is not available; use cpu")
+        raise BadState(f"device '{name}' asked for, but CUDA is not available; use cpu")
     return device

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from g1_mimic.envs.observations import observation_mirror
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.robot.symmetry import JOINTS, Mirror
 
@@ -38,7 +38,7 @@ class MirrorAugmentation:
         for name, sign in (("default_position", JOINTS.sign), ("action_scale", 1.0)):
             values = getattr(profile, name)
             if not np.allclose(values[JOINTS.source] * sign, values):
-                raise G1MimicError(
+                raise BadValue(
                     f"mirror: {name} of the robot profile differs between left and right; "
                     "train with mirror false"
                 )

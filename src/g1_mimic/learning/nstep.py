@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.learning.experience_buffer import ExperienceBuffer
 
 
@@ -35,7 +35,7 @@ def gather_nstep(
         G1MimicError: if ``n`` < 1 or a field is missing.
     """
     if n < 1:
-        raise G1MimicError(f"n-step returns need n of at least 1, got {n}")
+        raise BadValue(f"n-step returns need n of at least 1, got {n}")
     offsets = torch.arange(n, device=indices.device)
     windows = (indices[:, None] + offsets * buffer.batch_size) % buffer.get_capacity()
     window = buffer.gather(windows.reshape(-1), ("reward", "terminated", "truncated"))

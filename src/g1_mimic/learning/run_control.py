@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 
 Request = tuple[Callable[[], Any], Future[Any]]
 
@@ -48,7 +48,7 @@ class RunControl:
         try:
             return self.post(function).result(timeout)
         except TimeoutError:
-            raise G1MimicError("the training loop did not answer in time") from None
+            raise BadState("the training loop did not answer in time") from None
 
     def post(self, function: Callable[[], Any]) -> Future[Any]:
         """Have ``function`` run between two steps, without waiting for it."""

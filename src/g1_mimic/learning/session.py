@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, MissingFile
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.run.folder import LOCK_FILE, RunFolder, make_run_path, newest_run
 from g1_mimic.learning.trainer import Trainer
@@ -53,15 +53,13 @@ def _new(settings: TrainConfig) -> Trainer:
 def _continued(settings: TrainConfig) -> Trainer:
     found = Path(settings.run_dir) if settings.run_dir else newest_run(settings.runs_root)
     if found is None:
-        raise G1MimicError(f"no run in '{settings.runs_root}' to resume; name one with run_dir")
+        raise MissingFile(f"no run in '{settings.runs_root}' to resume; name one with run_dir")
     folder = RunFolder(found)
     stored = folder.read_config()
     changes = settings.model_dump(mode="json", exclude_unset=True)
     _require_same_files(stored, changes, found)
     if changes.get("warm_start", "") not in ("", stored.get("warm_start")):
-        raise G1MimicError(
-            f"{found} has networks already: warm_start is for a new run, without resume"
-        )
+        raise BadValue(f"{found} has networks already: warm_start is for a new run, without resume")
     config = validate(TrainConfig, merge(stored, changes), folder.config)
     return Trainer(config, found, resume=True)
 
@@ -98,7 +96,7 @@ def _require_same_files(stored: dict[str, Any], changes: dict[str, Any], run: Pa
         files = [Path(choice.motion) for choice in parse_choices(old)] if old else []
         moved = any(file.is_absolute() and not file.exists() for file in files)
         if name in changes and changes[name] != old and not moved:
-            raise G1MimicError(
+            raise BadValue(
                 f"{run} is a run of {name} '{old}', not '{changes[name]}': resume it without "
                 f"{name}, or start a new run"
             )

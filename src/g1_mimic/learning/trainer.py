@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from g1_mimic.envs.tracking_env import StepResult
-from g1_mimic.errors import G1MimicError, WriteError
+from g1_mimic.errors import BadValue, G1MimicError, WriteError
 from g1_mimic.learning.actor_choice import choose_actor
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.experiment import choose_device, resolve
@@ -102,7 +102,7 @@ class Trainer:
                         self._do_what_is_due()
             self._finish()
         except NotFiniteError as error:
-            raise G1MimicError(
+            raise BadValue(
                 f"training diverged at {self.env_steps} steps ({error}); the last checkpoint is "
                 "intact: resume it with a lower learner.learning_rate"
             ) from error
@@ -256,7 +256,7 @@ class Trainer:
                 torch.cuda.set_rng_state_all(state["cuda_rng"])
         except (KeyError, ValueError, RuntimeError, TypeError, G1MimicError) as error:
             detail = str(error).splitlines()[0][:160]
-            raise G1MimicError(
+            raise BadValue(
                 f"the checkpoint in {self.folder.checkpoints} does not fit these settings "
                 f"({detail}): resume with the run's own configuration, {self.folder.config}"
             ) from error

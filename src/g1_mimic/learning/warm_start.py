@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.learning.learner import Learner
 from g1_mimic.learning.run.checkpoint import learned_in, load_checkpoint
@@ -38,14 +38,14 @@ def warm_start(learner: Learner, source: str | Path, config: TrainConfig) -> Non
         for key in keys:
             old, new = (getattr(getattr(c, section), key) for c in (before, config))
             if old != new:
-                raise G1MimicError(
+                raise BadValue(
                     f"warm_start: {source} was trained with {section}.{key} {_text(old)}, this run "
                     f"has {_text(new)}: they must be the same"
                 )
     try:
         learner.load_state_dict(weights)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise G1MimicError(f"warm_start: the networks of {source} do not fit") from error
+        raise BadValue(f"warm_start: the networks of {source} do not fit") from error
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.rotations import (
     quat_apply,
     quat_apply_inverse,
@@ -80,7 +80,7 @@ class MotionClip:
             return self.body_names.index(name)
         except ValueError:
             known = ", ".join(self.body_names)
-            raise G1MimicError(f"the robot has no body '{name}'; it has: {known}") from None
+            raise BadValue(f"the robot has no body '{name}'; it has: {known}") from None
 
     def qpos(self) -> np.ndarray:
         """Return MuJoCo's positions [T, 36]: root position, root quaternion, joint angles."""
@@ -105,9 +105,9 @@ class MotionClip:
             G1MimicError: if more frames are asked for than a clip that is not looped has.
         """
         if num_frames < 1:
-            raise G1MimicError(f"motion '{self.name}': cannot unroll to {num_frames} frames")
+            raise BadValue(f"motion '{self.name}': cannot unroll to {num_frames} frames")
         if not self.looped and num_frames > self.num_frames:
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{self.name}' has {self.num_frames} frames and does not loop; "
                 f"{num_frames} frames are needed"
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError, read_error
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats import pickle
@@ -120,7 +120,7 @@ def detect_format(path: Path) -> tuple[str, str]:
             with path.open("rb") as stream:
                 head = stream.read(_HEAD_BYTES)
         except OSError as error:
-            raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+            raise read_error(path, error) from error
         require_content(path, head)
     for name, known in FORMATS.items():
         recognise = known.recognise if known.folder == path.is_dir() else None
@@ -131,7 +131,7 @@ def detect_format(path: Path) -> tuple[str, str]:
     for name, known in FORMATS.items():
         if known.suffix and known.suffix == path.suffix.lower():
             return name, "the suffix alone"
-    raise G1MimicError(f"{path}: motion files are {', '.join(suffixes())} or a folder of SONIC's")
+    raise BadValue(f"{path}: motion files are {', '.join(suffixes())} or a folder of SONIC's")
 
 
 def _is_motion_folder(path: Path) -> bool:
@@ -183,7 +183,7 @@ def motions_in(name: str | os.PathLike[str], beside: Path | None = None) -> list
         and (path.suffix.lower() in suffixes() or _is_motion_folder(path))
     ]
     if not found:
-        raise G1MimicError(f"the folder {folder} holds no motions ({', '.join(suffixes())})")
+        raise BadValue(f"the folder {folder} holds no motions ({', '.join(suffixes())})")
     return found
 
 
@@ -216,15 +216,15 @@ def _read(path: Path, options: ReadOptions) -> tuple[Trajectory, str]:
     elif options.format in FORMATS:
         kind, how = options.format, "as told"
     else:
-        raise G1MimicError(
+        raise BadValue(
             f"format is one of {', '.join(FORMATS)}, not '{options.format}'"
             f"{did_you_mean(options.format, FORMATS)}"
         )
     known = FORMATS[kind]
     if options.key is not None and not known.several:
-        raise G1MimicError(f"{path}: only a pickle holds several motions; leave '#{options.key}'")
+        raise BadValue(f"{path}: only a pickle holds several motions; leave '#{options.key}'")
     if path.is_dir() != known.folder:
-        raise G1MimicError(f"{path} is {'a' if path.is_dir() else 'no'} folder: not a {kind}")
+        raise BadValue(f"{path} is {'a' if path.is_dir() else 'no'} folder: not a {kind}")
     return known.read(path, options), f"{known.title}, by {how}"
 
 
@@ -276,7 +276,7 @@ def load_motion(
     """
     clip, report = inspect_motion(name_or_path, fps=fps, profile=profile, beside=beside, **told)
     if report.errors:
-        raise G1MimicError(f"{name_or_path}: {report.errors[0]}")
+        raise BadValue(f"{name_or_path}: {report.errors[0]}")
     for note in clip.notes:
         _LOG.info("%s: %s", name_or_path, note)
     for warning in report.warnings:
@@ -296,7 +296,7 @@ def _writer(path: Path) -> Callable[[MotionClip, Path], None]:
     for known in FORMATS.values():
         if known.write is not None and known.suffix == path.suffix.lower():
             return known.write
-    raise G1MimicError(f"{path}: motions are written as {', '.join(suffixes(written=True))}")
+    raise BadValue(f"{path}: motions are written as {', '.join(suffixes(written=True))}")
 
 
 def save_motion(clip: MotionClip, path: Path) -> None:

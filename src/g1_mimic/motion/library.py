@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.files import find_motion, load_motion, motions_in
 
@@ -97,7 +97,7 @@ def parse_choices(text: str) -> list[Choice]:
         if not colon or _exists(item.strip()) or not _is_number(weight):
             name, weight = item.strip(), "1"
         if not name.strip():
-            raise G1MimicError(f"motion '{text}': an item is empty; write e.g. walk:2,stand")
+            raise BadValue(f"motion '{text}': an item is empty; write e.g. walk:2,stand")
         choices.append(Choice(name.strip(), _checked_weight(name, float(weight))))
     return choices
 
@@ -112,22 +112,22 @@ def choices_text(value: Any) -> str:
         return value
     items = value if isinstance(value, list | tuple) else [value]
     if not items:
-        raise G1MimicError("the list of motions is empty")
+        raise BadValue("the list of motions is empty")
     texts = []
     for item in items:
         if isinstance(item, dict):
             if "motion" not in item or set(item) - {"motion", "weight"}:
-                raise G1MimicError(f"a motion in a list has the keys motion and weight: {item}")
+                raise BadValue(f"a motion in a list has the keys motion and weight: {item}")
             try:
                 weight = float(item.get("weight", 1.0))
             except (TypeError, ValueError):
-                raise G1MimicError(f"the weight of {item['motion']} is no number") from None
+                raise BadValue(f"the weight of {item['motion']} is no number") from None
             weight = _checked_weight(item["motion"], weight)
             item = f"{item['motion']}:{weight:g}"
         if not isinstance(item, str):
-            raise G1MimicError(f"a motion is a name, a file or a folder, not {item!r}")
+            raise BadValue(f"a motion is a name, a file or a folder, not {item!r}")
         if len(items) > 1 and "," in item:
-            raise G1MimicError(f"'{item}': a file in a list of motions has no comma in its path")
+            raise BadValue(f"'{item}': a file in a list of motions has no comma in its path")
         texts.append(item)
     return ",".join(texts)
 
@@ -178,5 +178,5 @@ def _is_number(text: str) -> bool:
 
 def _checked_weight(name: Any, weight: float) -> float:
     if not (math.isfinite(weight) and weight > 0.0):
-        raise G1MimicError(f"the weight of motion '{name}' must be above 0, not {weight:g}")
+        raise BadValue(f"the weight of motion '{name}' must be above 0, not {weight:g}")
     return weight

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 from g1_mimic.rotations import quat_slerp
 
@@ -48,14 +48,14 @@ class Trajectory:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name))
         if not (math.isfinite(self.fps) and self.fps > 0.0):
-            raise G1MimicError(f"motion '{self.name}': fps must be above 0, not {self.fps:g}")
+            raise BadValue(f"motion '{self.name}': fps must be above 0, not {self.fps:g}")
         if self.fps > _MAX_FPS:
-            raise G1MimicError(f"motion '{self.name}': fps is {self.fps:g}, more than {_MAX_FPS:g}")
+            raise BadValue(f"motion '{self.name}': fps is {self.fps:g}, more than {_MAX_FPS:g}")
         frames = len(self.joint_pos)
         if frames < 2:
-            raise G1MimicError(f"motion '{self.name}' has {frames} frame(s); at least 2 are needed")
+            raise BadValue(f"motion '{self.name}' has {frames} frame(s); at least 2 are needed")
         if frames > MAX_FRAMES:
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{self.name}' has {frames} frames; at most {MAX_FRAMES} are possible"
             )
         expected = {"root_pos": 3, "root_quat": 4, "joint_pos": NUM_JOINTS}
@@ -63,7 +63,7 @@ class Trajectory:
         for field, width in expected.items():
             array = np.array(getattr(self, field), dtype=np.float64)
             if array.shape != (frames, width):
-                raise G1MimicError(
+                raise BadValue(
                     f"motion '{self.name}': {field} has shape {array.shape}, "
                     f"expected ({frames}, {width})"
                 )
@@ -72,7 +72,7 @@ class Trajectory:
         norm = np.linalg.norm(arrays["root_quat"], axis=1)
         wrong = np.flatnonzero(abs(norm - 1.0) > _QUAT_NORM_TOLERANCE)
         if wrong.size:
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{self.name}': the root quaternion of frame {wrong[0]} has norm "
                 f"{norm[wrong[0]]:.3g}, not 1"
             )
@@ -86,7 +86,7 @@ class Trajectory:
         if bad.size:
             frame, column = bad[0]
             what = (_ROOT_COLUMNS + JOINT_NAMES)[column]
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{self.name}': frame {frame}, {what} is {values[frame, column]}"
             )
 
@@ -119,7 +119,7 @@ def resample(trajectory: Trajectory, fps: float) -> Trajectory:
         G1MimicError: if ``fps`` is not above 0, or if the result would have less than 2 frames.
     """
     if not (math.isfinite(fps) and fps > 0.0):
-        raise G1MimicError(f"the frame rate to resample to must be above 0, not {fps:g}")
+        raise BadValue(f"the frame rate to resample to must be above 0, not {fps:g}")
     if fps == trajectory.fps:
         return trajectory
     last = len(trajectory.joint_pos) - 1
@@ -128,12 +128,12 @@ def resample(trajectory: Trajectory, fps: float) -> Trajectory:
     # A period that is whole but for rounding counts as whole.
     count = round(steps) if trajectory.looped else math.floor(steps + 1e-6)
     if count < 1:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{trajectory.name}' lasts {last / trajectory.fps:.3g} s: too short for "
             f"{fps:g} frames per second"
         )
     if count >= MAX_FRAMES:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{trajectory.name}' lasts {last / trajectory.fps:.3g} s: {count} frames at "
             f"{fps:g} Hz, more than {MAX_FRAMES}; is its frame rate of {trajectory.fps:.3g} right?"
         )

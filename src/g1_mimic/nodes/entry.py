@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 from typing import Any, Protocol
 
-from g1_mimic.errors import G1MimicError, missing_package
+from g1_mimic.errors import BadValue, G1MimicError, missing_package
 
 HEARTBEAT = 0.05
 """Period of the timer that lets Python see signals while the executor waits in C++, s."""
@@ -79,7 +79,7 @@ def run_node(factory: str, argv: list[str] | None = None) -> int:
             rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         except RuntimeError as error:  # rclpy has no public name for this one
             problem = " ".join(str(error).split(", at /")[0].split())
-            raise G1MimicError(f"ROS arguments: {problem}") from error
+            raise BadValue(f"ROS arguments: {problem}") from error
         try:
             node: Any = create()
             try:

@@ -15,7 +15,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.files import find_file, share_dir
 from g1_mimic.settings import (
     Settings,
@@ -98,7 +98,7 @@ def given_arguments(context: LaunchContext, arguments: Arguments) -> dict[str, A
     for name in context.launch_configurations:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         if name not in known and near:
-            raise G1MimicError(f"unknown argument {name}:=…; did you mean {near[0]}:=…?")
+            raise BadValue(f"unknown argument {name}:=…; did you mean {near[0]}:=…?")
     values = {}
     for name, argument in arguments.items():
         text = LaunchConfiguration(name).perform(context).strip()
@@ -113,13 +113,13 @@ def _convert(name: str, text: str, kind: type) -> Any:
         return ParameterValue(text, value_type=str)
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise G1MimicError(f"{name}:={text} is neither true nor false")
+            raise BadValue(f"{name}:={text} is neither true nor false")
         return text.lower() == "true"
     try:
         return kind(text)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
-        raise G1MimicError(f"{name}:={text} is not {what}") from None
+        raise BadValue(f"{name}:={text} is not {what}") from None
 
 
 def nested_list(parameters: Mapping[str, Any]) -> str:
@@ -151,21 +151,21 @@ def parameter_file(context: LaunchContext, default: str, nodes: Iterable[str]) -
         last = section.rpartition("/")[2]
         near = difflib.get_close_matches(last, nodes, n=1, cutoff=0.75)
         if last not in nodes and near:
-            raise G1MimicError(f"{path}: section {section} is for no node; did you mean {near[0]}?")
+            raise BadValue(f"{path}: section {section} is for no node; did you mean {near[0]}?")
     failures = []
     for node in nodes:
         own = ros_sections(data, node)
         if f"/{node}" in own and own[-1] != f"/{node}":
             # ROS applies sections by the first appearance of their names over all files; the
             # arguments come in a section /NODE.
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: section {own[-1]} comes after /{node} and would win over the launch's "
                 "arguments; move it to the front"
             )
         try:
             parameters = ros_parameters(data, node, path)
             if key := nested_list(parameters):
-                raise G1MimicError(
+                raise BadValue(
                     f"{path}: {key} is a list of mappings or lists, which ROS parameters cannot "
                     "hold; write texts, e.g. motion: [walk:2, stand]"
                 )

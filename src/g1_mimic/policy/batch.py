@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.policy.runtime import OnnxPolicy, open_session, told
 
 
@@ -29,7 +29,7 @@ class PolicyBatch:
         try:
             self._session = open_session(_scanned(onnx.load(policy.path)).SerializeToString())
         except Exception as error:
-            raise G1MimicError(
+            raise BadState(
                 f"policy file {policy.path}: not to be run in batches: {told(error)}"
             ) from error
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from g1_mimic.control.pd_target import ACTION_BASES, needs_torque
 from g1_mimic.envs.observations import JOINT_TERMS, OBSERVATION_TERMS, term_slices
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import ClipSpan
 from g1_mimic.robot.names import JOINT_NAMES
 
@@ -120,37 +120,37 @@ class PolicyContract:
         extra = sorted(set(self.joint_names) - set(JOINT_NAMES))
         if missing or extra:
             problem = f"lack '{missing[0]}'" if missing else f"have the unknown '{extra[0]}'"
-            raise G1MimicError(f"metadata 'joint_names' {problem}; the policy is of another robot")
+            raise BadValue(f"metadata 'joint_names' {problem}; the policy is of another robot")
         if len(self.joint_names) != len(JOINT_NAMES):
-            raise G1MimicError("metadata 'joint_names' names a joint twice")
+            raise BadValue("metadata 'joint_names' names a joint twice")
         for key in JOINT_FIELDS:
             row = getattr(self, key)
             if row == () and key not in REQUIRED_KEYS:
                 continue
             if len(row) != len(JOINT_NAMES):
-                raise G1MimicError(
+                raise BadValue(
                     f"metadata '{key}' has {len(row)} numbers for {len(JOINT_NAMES)} joints"
                 )
             for name, number in zip(self.joint_names, row, strict=True):
                 positive = key not in ("default_joint_pos", "joint_damping")
                 if not math.isfinite(number) or (positive and number <= 0.0):
                     kind = "positive" if positive else "finite"
-                    raise G1MimicError(f"metadata '{key}' of {name} is {number}, not {kind}")
+                    raise BadValue(f"metadata '{key}' of {name} is {number}, not {kind}")
         if min(self.joint_damping) < 0.0:
-            raise G1MimicError(f"metadata 'joint_damping' is negative: {min(self.joint_damping)}")
+            raise BadValue(f"metadata 'joint_damping' is negative: {min(self.joint_damping)}")
         if not (math.isfinite(self.control_rate_hz) and self.control_rate_hz > 0.0):
-            raise G1MimicError(f"metadata 'control_rate_hz' is {self.control_rate_hz}")
+            raise BadValue(f"metadata 'control_rate_hz' is {self.control_rate_hz}")
         if self.num_frames < 0:
-            raise G1MimicError(f"metadata 'num_frames' is {self.num_frames}")
+            raise BadValue(f"metadata 'num_frames' is {self.num_frames}")
         if self.format_version > FORMAT_VERSION:
-            raise G1MimicError(
+            raise BadValue(
                 f"metadata 'format_version' is {self.format_version}, this version of g1_mimic "
                 f"reads up to {FORMAT_VERSION}; update it"
             )
         self._check_clips()
         self._check_terms()
         if self.anchor_body_name not in self.body_names:
-            raise G1MimicError(
+            raise BadValue(
                 f"metadata 'anchor_body_name' {self.anchor_body_name} is not among 'body_names'"
             )
 
@@ -158,17 +158,17 @@ class PolicyContract:
         names, firsts = self.clip_names, self.clip_first_frames
         lengths, looped = self.clip_lengths, self.clip_looped
         if {len(names), len(firsts), len(lengths), len(looped)} != {len(names)}:
-            raise G1MimicError(f"metadata 'clip_names' names {len(names)} clips, others differ")
+            raise BadValue(f"metadata 'clip_names' names {len(names)} clips, others differ")
         if len(set(names)) != len(names):
-            raise G1MimicError("metadata 'clip_names' has a name twice")
+            raise BadValue("metadata 'clip_names' has a name twice")
         for name, first, length in zip(names, firsts, lengths, strict=True):
             if first < 0 or length < 1 or first + length > self.num_frames:
-                raise G1MimicError(
+                raise BadValue(
                     f"metadata 'clip_lengths': clip '{name}' has frames {first} to "
                     f"{first + length - 1} of {self.num_frames}"
                 )
         if self.action_base not in ("", *ACTION_BASES):
-            raise G1MimicError(f"metadata 'action_base' is '{self.action_base}'")
+            raise BadValue(f"metadata 'action_base' is '{self.action_base}'")
 
     def spans(self, num_frames: int) -> tuple[ClipSpan, ...]:
         """Return where each clip lies along ``time_step``, which has ``num_frames`` values."""
@@ -181,32 +181,32 @@ class PolicyContract:
         """Refuse observations that cannot be put together."""
         parts = term_slices(self.observation_names)  # every name is known, none is there twice
         if self.command_names != ("motion",):
-            raise G1MimicError(
+            raise BadValue(
                 f"metadata 'command_names' is {', '.join(self.command_names) or 'empty'}; only "
                 "'motion' is known"
             )
         for key in ("observation_history_lengths", "observation_scales", "observation_clips"):
             given = getattr(self, key)
             if given and len(given) != len(parts):
-                raise G1MimicError(
+                raise BadValue(
                     f"metadata '{key}' has {len(given)} values for {len(parts)} observation terms"
                 )
         if any(not 0 <= length <= MAX_HISTORY for length in self.observation_history_lengths):
-            raise G1MimicError(
+            raise BadValue(
                 f"metadata 'observation_history_lengths' is not within 0 and {MAX_HISTORY}"
             )
         for name, scale in zip(parts, self.observation_scales, strict=False):
             size = OBSERVATION_TERMS[name].size
             if len(scale) not in (1, size):
-                raise G1MimicError(f"term '{name}' has {len(scale)} scales for {size} entries")
+                raise BadValue(f"term '{name}' has {len(scale)} scales for {size} entries")
             if not all(math.isfinite(factor) and factor != 0.0 for factor in scale):
-                raise G1MimicError(
+                raise BadValue(
                     f"term '{name}' is scaled by {min(scale, key=abs)}: what is below three "
                     "decimals is lost in such a file"
                 )
         for name, (low, high) in zip(parts, self.observation_clips, strict=False):
             if not low < high:
-                raise G1MimicError(f"term '{name}' is clipped to nothing: {low} to {high}")
+                raise BadValue(f"term '{name}' is clipped to nothing: {low} to {high}")
 
     def with_action_scale(self, choice: str, effort: Sequence[float]) -> PolicyContract:
         """Return the same with an action scale, which files of holosoma lack.
@@ -220,10 +220,10 @@ class PolicyContract:
             G1MimicError: if there is neither a scale in the file nor a choice, or both.
         """
         if choice and self.action_scale:
-            raise G1MimicError(f"has an action scale of its own: leave out action_scale:={choice}")
+            raise BadValue(f"has an action scale of its own: leave out action_scale:={choice}")
         if not choice:
             if not self.action_scale:
-                raise G1MimicError(
+                raise BadValue(
                     "metadata 'action_scale' is missing: give action_scale:=NUMBER (rad) or "
                     "action_scale:=effort (0.25·effort/stiffness; g1-mimic: --action-scale), as "
                     "the policy was trained; with a wrong one the robot falls"
@@ -240,9 +240,7 @@ class PolicyContract:
             except ValueError:
                 scale = (math.nan,)
             if not 0.0 < scale[0] < math.inf:
-                raise G1MimicError(
-                    f"action_scale:={choice} is neither a positive number nor 'effort'"
-                )
+                raise BadValue(f"action_scale:={choice} is neither a positive number nor 'effort'")
         return replace(self, action_scale=scale)
 
     def in_robot_order(self) -> PolicyContract:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.observations import observation_size, term_slices
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.dynamics import with_base_torque
@@ -129,9 +129,9 @@ def export_policy(
     """
     path, clips = Path(path), MotionLibrary.of(motions).clips
     if metadata.joint_names != JOINT_NAMES:
-        raise G1MimicError("a policy is exported with its joints in JOINT_NAMES order")
+        raise BadValue("a policy is exported with its joints in JOINT_NAMES order")
     if metadata.needs_torque and any(clip.joint_torque is None for clip in clips):
-        raise G1MimicError("the torques of the clips are not known: use export_tracking_policy")
+        raise BadValue("the torques of the clips are not known: use export_tracking_policy")
     metadata = _with_clips(metadata, clips)
     graph = PolicyGraph(copy.deepcopy(actor).cpu(), clips, metadata).eval()
     width = observation_size(metadata.observation_names)
@@ -232,9 +232,7 @@ def _write_graph(graph: PolicyGraph, width: int, path: Path) -> None:
                 dynamo=False,
             )
     except RuntimeError as error:  # e.g. an actor of another width
-        raise G1MimicError(
-            f"the actor does not take {width} observations: {told(error)}"
-        ) from error
+        raise BadValue(f"the actor does not take {width} observations: {told(error)}") from error
 
 
 @torch.no_grad()
@@ -256,7 +254,7 @@ def _compare(graph: PolicyGraph, width: int, num_frames: int, path: Path) -> Non
             error = np.abs(a - reference) / np.maximum(1.0, np.abs(reference))
             # Not finite in both is no agreement either: such a policy must not be written.
             if not (error <= TOLERANCE).all():
-                raise G1MimicError(
+                raise BadState(
                     f"the exported policy differs from torch in '{name}' at frame {frame} by "
                     f"{error.max():.1e}; nothing was written"
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.robot.names import ANCHOR_BODY_NAME, NUM_JOINTS
 
 HOLOSOMA_OUTPUTS: dict[str, tuple[int | str, ...]] = {
@@ -84,7 +84,7 @@ def holosoma_props(
     config = _json(props, "experiment_config") if "experiment_config" in props else {}
     pose = _find(config, "robot", "init_state", "default_joint_angles") or default_pose
     if missing := [name for name in names if name not in pose]:
-        raise G1MimicError(f"metadata 'dof_names' has the unknown '{missing[0]}'")
+        raise BadValue(f"metadata 'dof_names' has the unknown '{missing[0]}'")
     texts = {
         "joint_names": _text(names),
         "joint_stiffness": _text(_list(props, "kp")),
@@ -102,7 +102,7 @@ def holosoma_props(
     except G1MimicError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise G1MimicError(
+        raise BadValue(
             "metadata 'experiment_config' describes the observation in a form that is not known"
         ) from None
 
@@ -115,7 +115,7 @@ def _observation(texts: dict[str, str], group: Mapping[str, Any]) -> dict[str, A
     """
     terms = dict(sorted(group["terms"].items()))
     if unknown := [name for name in terms if name not in _TERMS]:
-        raise G1MimicError(f"observation term '{unknown[0]}' is not known; known: {list(_TERMS)}")
+        raise BadValue(f"observation term '{unknown[0]}' is not known; known: {list(_TERMS)}")
     history = int(group.get("history_length") or 1)
     texts["observation_names"] = _text([_TERMS[name] for name in terms])
     texts["observation_history_lengths"] = _text([history] * len(terms))
@@ -125,7 +125,7 @@ def _observation(texts: dict[str, str], group: Mapping[str, Any]) -> dict[str, A
         scales.append(tuple(map(float, scale)) if isinstance(scale, list) else (float(scale),))
         clip = term.get("clip")
         if clip is not None and (len(scales[-1]) > 1 or scales[-1][0] <= 0.0):
-            raise G1MimicError("an observation term is clipped after scaling entry by entry")
+            raise BadValue("an observation term is clipped after scaling entry by entry")
         bounds = (float("-inf"), float("inf")) if clip is None else clip
         clips.append((bounds[0] / scales[-1][0], bounds[1] / scales[-1][0]))
     return {
@@ -152,7 +152,7 @@ def _json(props: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(props[key])
     except ValueError:
-        raise G1MimicError(f"metadata '{key}' is not JSON: '{props[key][:60]}'") from None
+        raise BadValue(f"metadata '{key}' is not JSON: '{props[key][:60]}'") from None
 
 
 def _list(props: Mapping[str, str], key: str) -> list[Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.policy.locate import find_policy
 from g1_mimic.policy.runtime import OnnxPolicy
 from g1_mimic.robot.names import DEFAULT_ROBOT
@@ -40,7 +40,7 @@ def profile_of(policy: OnnxPolicy, robot: str = "") -> RobotProfile:
     """
     meta, profile = policy.metadata, _chosen(policy, robot)
     if not robot and meta.robot_profile_hash and profile.hash != meta.robot_profile_hash:
-        raise G1MimicError(
+        raise BadValue(
             f"robot profile '{profile.name}' has changed since the policy was trained "
             f"({profile.hash} now, {meta.robot_profile_hash} then); train anew, or give "
             f"robot:={profile.name} to use it as it is"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import MissingFile
 from g1_mimic.files import find_file, share_dir
 
 POLICY_FILE = "policy.onnx"
@@ -20,7 +20,7 @@ def find_policy(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / POLICY_FILE).is_file():
-            raise G1MimicError(f"run folder {name} has no {POLICY_FILE} yet")
+            raise MissingFile(f"run folder {name} has no {POLICY_FILE} yet")
         return folder / POLICY_FILE
     return find_file(name, subdirs=["models/policies"], suffixes=[".onnx"], what="policy")
 
@@ -36,5 +36,5 @@ def default_policy(runs: Path) -> Path:
         return max(trained, key=lambda path: path.stat().st_mtime_ns)
     shipped = sorted((share_dir() / "models" / "policies").glob("*.onnx"))
     if not shipped:
-        raise G1MimicError(f"no policy in {runs.resolve()}, and none ships with the package: train")
+        raise MissingFile(f"no policy in {runs.resolve()}, and none ships with the package: train")
     return shipped[0]

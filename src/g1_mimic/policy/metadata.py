@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.policy.contract import OWN, REQUIRED_KEYS, PolicyContract
 
 
@@ -19,7 +19,7 @@ def write_metadata(contract: PolicyContract) -> dict[str, str]:
         G1MimicError: if the contract is not that of a file of ours.
     """
     if contract.family != OWN:
-        raise G1MimicError(f"a policy of {contract.family} is not written again")
+        raise BadValue(f"a policy of {contract.family} is not written again")
     complete = replace(contract, observation_history_lengths=contract.history_lengths)
     return {key: _write(getattr(complete, key)) for key in _READERS}
 
@@ -40,12 +40,12 @@ def read_metadata(props: Mapping[str, str], **others: Any) -> PolicyContract:
         text = props.get(key)
         if text is None or (text == "" and key in REQUIRED_KEYS):
             if key in REQUIRED_KEYS:
-                raise G1MimicError(f"metadata '{key}' is missing; export the policy anew")
+                raise BadValue(f"metadata '{key}' is missing; export the policy anew")
             continue
         try:
             values[key] = read(text)
         except ValueError:
-            raise G1MimicError(f"metadata '{key}' has the bad value '{text[:60]}'") from None
+            raise BadValue(f"metadata '{key}' has the bad value '{text[:60]}'") from None
     if "format_version" not in values:  # of another exporter: none of them folds
         values.setdefault("action_base", "default")
     # mjlab writes one number if all joints have the same scale.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.policy.contract import PolicyContract
 from g1_mimic.policy.readers import Frame, family_of
 from g1_mimic.robot.names import JOINT_NAMES
@@ -60,7 +60,7 @@ def read_motion(run: Callable[[int], Frame], contract: PolicyContract) -> Policy
     raw = {name: np.concatenate([f[name] for f in frames]).astype(np.float64) for name in frames[0]}
     finite = [np.isfinite(value).reshape(len(frames), -1).all(1) for value in raw.values()]
     if not (whole := np.all(finite, axis=0)).all():
-        raise G1MimicError(f"frame {int(whole.argmin())} of the motion is not finite")
+        raise BadValue(f"frame {int(whole.argmin())} of the motion is not finite")
     zero = np.zeros_like(raw["joint_pos"])
     values = {"joint_torque": zero, **family_of(contract).frames(raw)}
     order = [contract.joint_names.index(name) for name in JOINT_NAMES]
@@ -95,7 +95,7 @@ def _all_frames(run: Callable[[int], Frame], num_frames: int) -> list[Frame]:
         if not found:
             return frames[: differing + 2]
         differing = found[-1]
-    raise G1MimicError(f"the motion has more than {_MAX_FRAMES} frames")
+    raise BadValue(f"the motion has more than {_MAX_FRAMES} frames")
 
 
 def find_rate(motion: PolicyReference) -> float:
@@ -114,6 +114,6 @@ def find_rate(motion: PolicyReference) -> float:
     for known in (50.0, 25.0):
         if abs(rate / known - 1.0) < 0.2:
             return known
-    raise G1MimicError(
+    raise BadValue(
         f"the motion's velocities fit {rate:.3g} frames/s; a policy of others runs at 50 or 25"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.policy.contract import OWN, REQUIRED_KEYS, PolicyContract
 from g1_mimic.policy.holosoma import (
     HOLOSOMA_KEYS,
@@ -139,14 +139,14 @@ def read_contract(
     try:
         contract = replace(family.read(props, profile), family=family.name)
         if contract.needs_torque and TORQUE_OUTPUT not in outputs:
-            raise G1MimicError(f"it lacks the output '{TORQUE_OUTPUT}' of its action_base")
+            raise BadValue(f"it lacks the output '{TORQUE_OUTPUT}' of its action_base")
         return contract
     except G1MimicError as error:
         detail = " ".join(str(error).split())  # which quotes the file
-        raise G1MimicError(f"(read as {family.name}) {detail}") from None
+        raise BadValue(f"(read as {family.name}) {detail}") from None
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise G1MimicError(f"(read as {family.name}) malformed metadata: {detail}") from error
+        raise BadValue(f"(read as {family.name}) malformed metadata: {detail}") from error
 
 
 def _find_family(names: Mapping[str, Collection[str]], props: Mapping[str, str]) -> Family:
@@ -162,7 +162,7 @@ def _find_family(names: Mapping[str, Collection[str]], props: Mapping[str, str])
     nearest = [family for family in FAMILIES if family.share(names) == share]
     missing = nearest[0].missing(names).items()
     lacking = "; ".join(f"{kind} {_listed(absent)}" for kind, absent in missing)
-    raise G1MimicError(
+    raise BadValue(
         f"is of no known family ({', '.join(family.name for family in FAMILIES)}); nearest is "
         f"{' or '.join(family.name for family in nearest)}, it lacks {lacking}"
     )
@@ -205,7 +205,7 @@ def _read_mjlab(props: Mapping[str, str], profile: RobotProfile | None) -> Polic
         flat = _groups(props, "observation_terms_flatten_history_dim")
         lengths_flat = zip(_groups(props, "observation_terms_history_length"), flat, strict=False)
         if any(length > (1.0,) and flattened == (0.0,) for length, flattened in lengths_flat):
-            raise G1MimicError(
+            raise BadValue(
                 "metadata 'observation_terms_flatten_history_dim' keeps a history unflattened, "
                 "which no vector of observations can hold"
             )
@@ -214,7 +214,7 @@ def _read_mjlab(props: Mapping[str, str], profile: RobotProfile | None) -> Polic
     for key in ("observation_terms_clip", "observation_term_clip"):
         clips = _groups(props, key)
         if any(len(bounds) != 2 for bounds in clips):
-            raise G1MimicError(f"metadata '{key}' has the bad value '{props[key][:60]}'")
+            raise BadValue(f"metadata '{key}' has the bad value '{props[key][:60]}'")
         others["observation_clips"] = clips or others.get("observation_clips", ())
     return read_metadata(props, base_lin_vel_point=PELVIS_IMU, **others)
 
@@ -229,7 +229,7 @@ def _groups(props: Mapping[str, str], key: str) -> tuple[tuple[float, ...], ...]
             if item.strip()
         )
     except ValueError:
-        raise G1MimicError(f"metadata '{key}' has the bad value '{props[key][:60]}'") from None
+        raise BadValue(f"metadata '{key}' has the bad value '{props[key][:60]}'") from None
     return groups
 
 

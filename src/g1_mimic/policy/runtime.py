@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from g1_mimic.control.pd_target import NonFiniteError
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue, G1MimicError, MissingFile
 from g1_mimic.policy.contract import OWN, PolicyContract
 from g1_mimic.policy.motion_frames import PolicyReference, find_rate, read_motion
 from g1_mimic.policy.observation_layout import ObservationLayout
@@ -111,7 +111,7 @@ class OnnxPolicy:
         """
         obs = np.asarray(obs)
         if obs.shape != (self.observation_size,):
-            raise G1MimicError(
+            raise BadValue(
                 f"the policy takes {self.observation_size} observations, got shape {obs.shape}"
             )
         self._obs[0] = self.network_input(obs)
@@ -153,7 +153,7 @@ class OnnxPolicy:
         try:
             return dict(zip(names, self._run(names), strict=True))
         except Exception as error:  # onnxruntime's exceptions share no narrower base
-            raise G1MimicError(f"the network does not run: {told(error)}") from error
+            raise BadState(f"the network does not run: {told(error)}") from error
 
 
 def open_session(model: str | bytes) -> ort.InferenceSession:
@@ -187,11 +187,11 @@ def open_policy(
     """
     path = Path(path)
     if not path.is_file():
-        raise G1MimicError(f"policy file {path} does not exist")
+        raise MissingFile(f"policy file {path} does not exist")
     try:
         session = open_session(os.fspath(path))
     except Exception as error:
-        raise G1MimicError(f"{path} is not a whole ONNX file: {told(error)}") from error
+        raise BadValue(f"{path} is not a whole ONNX file: {told(error)}") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     props = session.get_modelmeta().custom_metadata_map
@@ -205,24 +205,24 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except G1MimicError as error:
-        raise G1MimicError(f"policy file {path}: {error}") from None
+        raise BadValue(f"policy file {path}: {error}") from None
 
 
 def _check_interface(session: ort.InferenceSession, contract: PolicyContract) -> None:
     """Check the shapes of inputs and outputs."""
     inputs = {value.name: list(value.shape) for value in session.get_inputs()}
     if set(inputs) != {"obs", "time_step"}:
-        raise G1MimicError(f"inputs are {', '.join(inputs)}, expected obs and time_step")
+        raise BadValue(f"inputs are {', '.join(inputs)}, expected obs and time_step")
     for value in session.get_inputs():
         if value.type != "tensor(float)":
-            raise G1MimicError(f"input '{value.name}' is a {value.type}, expected tensor(float)")
+            raise BadValue(f"input '{value.name}' is a {value.type}, expected tensor(float)")
     width, lengths = contract.observation_size, contract.history_lengths
     if inputs["obs"] != [1, width]:
         terms = ", ".join(
             name if length == 1 else f"{length} of {name}"
             for name, length in zip(contract.observation_names, lengths, strict=True)
         )
-        raise G1MimicError(
+        raise BadValue(
             f"input 'obs' has shape {inputs['obs']}, but the terms {terms} make [1, {width}]"
         )
     bodies = len(contract.body_names)
@@ -236,4 +236,4 @@ def _check_interface(session: ort.InferenceSession, contract: PolicyContract) ->
             not isinstance(a, int) or a == b for a, b in zip(found, shape, strict=True)
         )
         if not fits:
-            raise G1MimicError(f"'{name}' has shape {found}, expected {shape}")
+            raise BadValue(f"'{name}' has shape {found}, expected {shape}")

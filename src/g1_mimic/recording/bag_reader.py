@@ -12,7 +12,7 @@ from mcap.records import Channel, Message, Metadata, Schema, Statistics
 from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError, read_error
 from g1_mimic.recording.bag_writer import METADATA
 from g1_mimic.recording.facts import RecordingFacts, read_facts
 from g1_mimic.robot.names import NUM_JOINTS, joint_order
@@ -87,12 +87,12 @@ def read_recording(path: str | Path) -> Recording:
                 raise
             except Exception as error:  # the decoder has no exception of its own
                 detail = " ".join(str(error).split())
-                raise G1MimicError(f"{path}: a message cannot be decoded: {detail}") from error
+                raise BadValue(f"{path}: a message cannot be decoded: {detail}") from error
     except OSError as error:
-        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+        raise read_error(path, error) from error
     joints = {topic: _series(rows) for topic, rows in collector.joints.items()}
     if not len(joints["joint_states"]):
-        raise G1MimicError(f"{path} is no recording of a robot: it has no joint_states")
+        raise BadValue(f"{path} is no recording of a robot: it has no joint_states")
     facts = read_facts(collector.metadata) if collector.metadata else None
     scalars = {name: _columns(rows) for name, rows in collector.scalars.items()}
     modes, warnings = collector.modes, collector.warnings
@@ -113,7 +113,7 @@ def _records(path: Path) -> Iterator[Any]:
                 raise
             except Exception as error:  # a record that was cut short can fail in many ways
                 if first:
-                    raise G1MimicError(f"{path} is no MCAP file") from error
+                    raise BadValue(f"{path} is no MCAP file") from error
                 return
             first = False
             yield record

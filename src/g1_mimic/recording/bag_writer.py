@@ -10,7 +10,7 @@ from pathlib import Path
 from mcap.writer import CompressionType, Writer
 
 import g1_mimic
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import WriteError
 
 PROFILE = "ros2"
 METADATA = "g1_mimic"
@@ -116,8 +116,8 @@ class BagWriter:
         try:
             yield
         except FileExistsError:
-            raise G1MimicError(
+            raise WriteError(
                 f"{self.path} exists already: recordings are never overwritten"
             ) from None
         except OSError as error:
-            raise G1MimicError(f"cannot write {self.path}: {error.strerror}") from error
+            raise WriteError(f"cannot write {self.path}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import g1_mimic
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.names import JOINT_NAMES
 
 if TYPE_CHECKING:
@@ -66,4 +66,4 @@ def read_facts(metadata: dict[str, str]) -> RecordingFacts:
             **limits,
         )
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise G1MimicError(f"the recording's facts are broken: {error}") from None
+        raise BadValue(f"the recording's facts are broken: {error}") from None

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import atomic_write, atomic_write_text
 from g1_mimic.html_page import html_figure, html_heading, html_page, html_table
 from g1_mimic.recording.bag_reader import Recording, read_recording
@@ -34,7 +34,7 @@ def write_report(source: str | Path, output: str | Path) -> str:
     output = Path(output)
     suffix = output.suffix.lower()
     if suffix not in PICTURES + PAGES:
-        raise G1MimicError(f"{output}: give a file that ends in {', '.join(PICTURES + PAGES)}")
+        raise BadValue(f"{output}: give a file that ends in {', '.join(PICTURES + PAGES)}")
     recording = read_recording(source)
     figures = run_figures(recording)
     figure = draw_run(recording, figures)

@@ -7,7 +7,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import share_dir
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS, TRACKED_BODY_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -85,7 +85,7 @@ def build_model(
         G1MimicError: if the profile does not fit the model, or an argument is unknown.
     """
     if feet not in ("spheres", "capsules"):
-        raise G1MimicError(f"feet must be 'spheres' or 'capsules', not '{feet}'")
+        raise BadValue(f"feet must be 'spheres' or 'capsules', not '{feet}'")
     path = share_dir() / "models" / "g1" / ("scene.xml" if scene else "g1.xml")
     spec = mujoco.MjSpec.from_file(str(path))
     _set_physics(spec, timestep)
@@ -135,7 +135,7 @@ def tracking_sensor_slice(model: mujoco.MjModel) -> slice:
         model, mujoco.mjtObj.mjOBJ_SENSOR, f"tracking_pos_{TRACKED_BODY_NAMES[0]}"
     )
     if first < 0:
-        raise G1MimicError("the model has no tracking sensors; build it with tracking_sensors=True")
+        raise BadValue("the model has no tracking sensors; build it with tracking_sensors=True")
     start = int(model.sensor_adr[first])
     return slice(start, start + len(TRACKED_BODY_NAMES) * sum(n for _, _, n in _TRACKING_SENSORS))
 
@@ -150,7 +150,7 @@ def motor_sensor_slice(model: mujoco.MjModel) -> slice:
     """
     first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, f"torque_{JOINT_NAMES[0]}")
     if first < 0:
-        raise G1MimicError("the model has no motor sensors; build it with tracking_sensors=True")
+        raise BadValue("the model has no motor sensors; build it with tracking_sensors=True")
     start = int(model.sensor_adr[first])
     return slice(start, start + len(_MOTOR_SENSORS) * NUM_JOINTS)
 
@@ -163,7 +163,7 @@ def contact_count_slice(model: mujoco.MjModel) -> slice:
     """
     first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, _CONTACT_SENSORS[0][0])
     if first < 0:
-        raise G1MimicError(
+        raise BadValue(
             "the model has no contact sensors; build it with a scene and tracking_sensors=True"
         )
     start = int(model.sensor_adr[first])
@@ -319,12 +319,12 @@ def _check(model: mujoco.MjModel, profile: RobotProfile) -> None:
     """Hold the model to what the rest of the package takes for granted."""
     names = tuple(model.joint(j).name for j in range(1, model.njnt))
     if names != JOINT_NAMES or model.nq != NUM_JOINTS + 7 or model.nactuator != NUM_JOINTS:
-        raise G1MimicError("models/g1/g1.xml does not have the 29 joints in their order")
+        raise BadValue("models/g1/g1.xml does not have the 29 joints in their order")
     lower, upper = model.jnt_range[1:].T
     wide = (profile.position_lower < lower - 1e-9) | (profile.position_upper > upper + 1e-9)
     if wide.any():
         i = int(np.flatnonzero(wide)[0])
-        raise G1MimicError(
+        raise BadValue(
             f"profile {profile.name}: joint '{JOINT_NAMES[i]}' has limits beyond the mechanical "
             f"range [{lower[i]:g}, {upper[i]:g}] of the model"
         )

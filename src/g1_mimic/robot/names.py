@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 DEFAULT_ROBOT = "g1_29dof"
 """The profile of the robot as it is built, where none is named."""
@@ -121,7 +121,7 @@ def joint_order(names: Sequence[str], source: str) -> list[int]:
     """
     if missing := [name for name in JOINT_NAMES if name not in names]:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise G1MimicError(f"{source}: joint '{missing[0]}'{others} is missing")
+        raise BadValue(f"{source}: joint '{missing[0]}'{others} is missing")
     if len(set(names)) != len(names):
-        raise G1MimicError(f"{source}: a joint is named twice")
+        raise BadValue(f"{source}: a joint is named twice")
     return [names.index(name) for name in JOINT_NAMES]

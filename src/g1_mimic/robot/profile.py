@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import find_file
 from g1_mimic.robot.names import DEFAULT_ROBOT, JOINT_NAMES, NUM_JOINTS
 from g1_mimic.settings import Settings, read_mapping, validate
@@ -233,13 +233,13 @@ def _gains(key: str, value: float | Sequence[float] | np.ndarray) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise G1MimicError(f"control: {key} must be a number or {NUM_JOINTS} numbers") from None
+        raise BadValue(f"control: {key} must be a number or {NUM_JOINTS} numbers") from None
     if array.shape not in ((), (NUM_JOINTS,)):
-        raise G1MimicError(
+        raise BadValue(
             f"control: {key} must be one number or {NUM_JOINTS} numbers, got shape {array.shape}"
         )
     if not (np.isfinite(array).all() and (array > 0.0).all()):
-        raise G1MimicError(f"control: {key} must be positive, got {array.min()}")
+        raise BadValue(f"control: {key} must be positive, got {array.min()}")
     return np.broadcast_to(array, (NUM_JOINTS,)).copy()
 
 
@@ -274,12 +274,10 @@ def _match(name: str, settings: ProfileSettings, path: Path) -> JointSettings:
     """Return the one entry of ``joints`` whose pattern matches ``name``."""
     patterns = [pattern for pattern in settings.joints if fnmatchcase(name, pattern)]
     if not patterns:
-        raise G1MimicError(f"{path}: joints: no pattern matches joint '{name}'; add one")
+        raise BadValue(f"{path}: joints: no pattern matches joint '{name}'; add one")
     if len(patterns) > 1:
         listed = " and ".join(f"'{pattern}'" for pattern in patterns)
-        raise G1MimicError(
-            f"{path}: joints: joint '{name}' is matched by {listed}; keep exactly one"
-        )
+        raise BadValue(f"{path}: joints: joint '{name}' is matched by {listed}; keep exactly one")
     return settings.joints[patterns[0]]
 
 
@@ -287,7 +285,7 @@ def _refuse_idle_patterns(settings: ProfileSettings, path: Path) -> None:
     """A pattern that matches nothing is a misspelled joint."""
     for pattern in settings.joints:
         if not any(fnmatchcase(name, pattern) for name in JOINT_NAMES):
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: joints: '{pattern}' matches no joint{_suggest(pattern, JOINT_NAMES)}"
             )
 
@@ -298,18 +296,18 @@ def _expand(
     """Return the numbers of one joint: its class, overrides, range and default angle."""
     actuator = settings.actuators.get(joint.actuator)
     if actuator is None:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: joints: joint '{name}' names the unknown actuator class "
             f"'{joint.actuator}'{_suggest(joint.actuator, list(settings.actuators))}"
         )
     lower, upper = joint.range
     if not lower < upper:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: joints: joint '{name}' has range [{lower}, {upper}]; "
             "the lower limit must be below the upper one"
         )
     if not lower <= joint.default <= upper:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: joints: joint '{name}' has its default {joint.default} "
             f"outside its range [{lower}, {upper}]"
         )
@@ -321,7 +319,7 @@ def _expand(
         row["deploy_torque_limit"] = row["torque_limit"]
     for low, high in _ORDERED:
         if row[low] > row[high]:
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: joints: joint '{name}' has {low} {row[low]:g} above {high} {row[high]:g}"
             )
     row |= {"position_lower": lower, "position_upper": upper, "default_position": joint.default}

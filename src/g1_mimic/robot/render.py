@@ -12,7 +12,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.files import atomic_write
 from g1_mimic.robot.model import build_model
 from g1_mimic.robot.profile import RobotProfile, load_profile
@@ -66,7 +66,7 @@ def render_frames(
     qpos = _poses(qpos, "qpos")
     reference = None if reference_qpos is None else _poses(reference_qpos, "reference_qpos")
     if reference is not None and len(reference) != len(qpos):
-        raise G1MimicError(
+        raise BadValue(
             f"reference_qpos has {len(reference)} frames but qpos has {len(qpos)}; "
             "give one reference pose per frame"
         )
@@ -135,7 +135,7 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray, fps: float) ->
 
     path = Path(path)
     if path.suffix not in (".mp4", ".gif"):
-        raise G1MimicError(f"cannot write a film to {path}; its name must end in .mp4 or .gif")
+        raise BadValue(f"cannot write a film to {path}; its name must end in .mp4 or .gif")
     # Most players refuse H.264 with an odd width or height.
     frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     with atomic_write(path) as temporary:
@@ -155,7 +155,7 @@ def check_picture_path(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in (".png", ".mp4", ".gif"):
-        raise G1MimicError(f"{path}: pictures end in .png, films in .mp4 or .gif")
+        raise BadValue(f"{path}: pictures end in .png, films in .mp4 or .gif")
     return path
 
 
@@ -184,7 +184,7 @@ def render_motion(
     path = check_picture_path(path)
     sheet = path.suffix.lower() == ".png"
     if not sheet and len(qpos) / fps > LONGEST_FILM:
-        raise G1MimicError(
+        raise BadValue(
             f"{len(qpos) / fps:.0f} s are too long for a film (at most {LONGEST_FILM:.0f} s); "
             "take a part of it"
         )
@@ -216,17 +216,17 @@ def contact_sheet(pictures: np.ndarray, columns: int = 6) -> np.ndarray:
 def _poses(qpos: np.ndarray, what: str) -> np.ndarray:
     qpos = np.asarray(qpos, dtype=np.float64)
     if qpos.ndim != 2 or qpos.shape[1] != 36 or len(qpos) == 0:
-        raise G1MimicError(f"{what} must have the shape [frames, 36], got {list(qpos.shape)}")
+        raise BadValue(f"{what} must have the shape [frames, 36], got {list(qpos.shape)}")
     if not np.isfinite(qpos).all():
         frame = int(np.flatnonzero(~np.isfinite(qpos).all(axis=1))[0])
-        raise G1MimicError(f"{what} is not finite in frame {frame}")
+        raise BadValue(f"{what} is not finite in frame {frame}")
     return qpos
 
 
 def _with_suffix(path: str | os.PathLike[str], suffix: str) -> Path:
     path = Path(path)
     if path.suffix != suffix:
-        raise G1MimicError(f"cannot write a picture to {path}; its name must end in {suffix}")
+        raise BadValue(f"cannot write a picture to {path}; its name must end in {suffix}")
     return path
 
 
@@ -299,5 +299,5 @@ def _open_gl(width: int, height: int) -> Any:
     except Exception as error:
         # The loaders raise whatever came up: AttributeError, ImportError, OSError, RuntimeError.
         detail = " ".join(str(error).split())[:100] or type(error).__name__
-        raise G1MimicError(NO_OPENGL.format(reason=f"{backend}: {detail}")) from error
+        raise BadState(NO_OPENGL.format(reason=f"{backend}: {detail}")) from error
     return context

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, ReadError
 from g1_mimic.files import share_dir
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
 
@@ -58,7 +58,7 @@ def load_skeleton() -> Skeleton:
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
-        raise G1MimicError(f"{path} cannot be read: {error}") from error
+        raise ReadError(f"{path} cannot be read: {error}") from error
     bodies = {body.get("name", ""): body for body in root.iter("body")}
     hinges = {joint.get("name", ""): joint for joint in root.iter("joint")}
     # The batched kinematics rely on this order, and on each joint at the origin of its body.
@@ -66,7 +66,7 @@ def load_skeleton() -> Skeleton:
     if (tuple(bodies), tuple(hinges)) != (BODY_NAMES, JOINT_NAMES) or (
         turning != list(hinges.values()) or any(joint.get("pos") for joint in hinges.values())
     ):
-        raise G1MimicError(f"{path} does not have the G1's bodies, each with its joint, in order")
+        raise BadValue(f"{path} does not have the G1's bodies, each with its joint, in order")
     index = {body: i for i, body in enumerate(bodies.values())}
     above = {body: index[parent] for parent in index for body in parent.findall("body")}
     masses = [body.find("inertial") for body in index]
@@ -95,7 +95,7 @@ def _numbers(
     """
     rows = [(e.get(name, default) if e is not None else "").split() for e in elements]
     if any(len(row) != count for row in rows):
-        raise G1MimicError(f"the robot's model: {name} is not {count} number(s) everywhere")
+        raise BadValue(f"the robot's model: {name} is not {count} number(s) everywhere")
     return np.array(rows, float)
 
 

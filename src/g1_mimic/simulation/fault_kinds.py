@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from g1_mimic.control.state import RobotState
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import find_file
 from g1_mimic.robot.names import JOINT_NAMES
 from g1_mimic.settings import Settings, read_mapping, validate
@@ -263,7 +263,7 @@ def read_fault(entry: dict[str, Any], source: str) -> Fault:
     if kind not in FAULT_KINDS:
         near = difflib.get_close_matches(kind, FAULT_KINDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"kinds are {', '.join(FAULT_KINDS)}"
-        raise G1MimicError(f"{source}: '{kind}' is no kind of fault; {hint}")
+        raise BadValue(f"{source}: '{kind}' is no kind of fault; {hint}")
     return validate(FAULT_KINDS[kind], values, source)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.policy.load import load_policy, profile_of
 from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import load_profile
@@ -58,10 +58,10 @@ def open_viewer(sim: Simulator) -> Any:
     if sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
-        raise G1MimicError("viewer: no display (DISPLAY is not set); start with viewer:=false")
+        raise BadState("viewer: no display (DISPLAY is not set); start with viewer:=false")
     try:
         import mujoco.viewer
 
         return mujoco.viewer.launch_passive(sim.model, sim.data)
     except (ImportError, RuntimeError) as error:
-        raise G1MimicError(f"viewer: {' '.join(str(error).split())}") from error
+        raise BadState(f"viewer: {' '.join(str(error).split())}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.learning.replay.inputs import one_axis
 
 
@@ -20,11 +20,11 @@ def priority_update(indices: Any, errors: Any, device: torch.device) -> tuple[Te
     """
     index, error = one_axis(indices, device), one_axis(errors, device)
     if index.numel() != error.numel():
-        raise G1MimicError(f"update_priorities: {index.numel()} indices but {error.numel()} errors")
+        raise BadValue(f"update_priorities: {index.numel()} indices but {error.numel()} errors")
     if index.dtype == torch.long:
         return index, error
     if index.numel() and (index.dtype.is_floating_point or index.dtype == torch.bool):
-        raise G1MimicError(f"update_priorities: indices must be integers, got {index.dtype}")
+        raise BadValue(f"update_priorities: indices must be integers, got {index.dtype}")
     return index.long(), error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.learning.replay.backends import make_stored_field, make_successor_field
 from g1_mimic.learning.replay.inputs import as_tensor, first_of, require_castable
 from g1_mimic.learning.replay.stored_field import StoredField
@@ -56,9 +56,9 @@ class TransitionFields:
             G1MimicError: if the field exists or the name is one that `sample` uses itself.
         """
         if name in RESERVED:
-            raise G1MimicError(f"field '{name}' cannot be recorded: sample() returns its own")
+            raise BadValue(f"field '{name}' cannot be recorded: sample() returns its own")
         if name in self._stored:
-            raise G1MimicError(f"field '{name}' exists already")
+            raise BadValue(f"field '{name}' exists already")
         shape = (self._rows, self._envs, *data_shape)
         field = make_stored_field(name, shape, dtype, self._device, self._warn_of_copies)
         self._stored[name] = field
@@ -70,14 +70,14 @@ class TransitionFields:
             G1MimicError: if the field exists or the name is one that `sample` uses itself.
         """
         if name in self.names or name in RESERVED:
-            raise G1MimicError(f"field '{name}' exists already")
+            raise BadValue(f"field '{name}' exists already")
         self._pending[name] = (source, tuple(ends), borrow)
 
     def _make_successor(self, name: str) -> SuccessorField:
         """Make the field, whose sources have come since it was added."""
         source, ends, borrow = self._pending[name]
         if missing := [field for field in (source, *ends) if field not in self._stored]:
-            raise G1MimicError(f"record '{missing[0]}' before '{name}', which follows from it")
+            raise BadValue(f"record '{missing[0]}' before '{name}', which follows from it")
         flags = [self._stored[field].data for field in ends]
         field = make_successor_field(self._stored[source].data, flags, borrow)
         self._successors[name] = field
@@ -88,7 +88,7 @@ class TransitionFields:
     def require_no_successor(self, action: str) -> None:
         """Raise if a field follows from another: ``action`` needs them all stored."""
         if self._successors or self._pending:
-            raise G1MimicError(f"{action} does not go with fields that follow from others")
+            raise BadValue(f"{action} does not go with fields that follow from others")
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class TransitionFields:
         if name in self._pending:
             return self._make_successor(name)
         if filled_rows:
-            raise G1MimicError(
+            raise BadValue(
                 f"field '{name}' is first recorded when {filled_rows} rows are stored without "
                 "it; record it from the first row on, or call add_buffer before"
             )
@@ -158,13 +158,13 @@ class TransitionFields:
                 self.add(name, value.shape[2:], value.dtype)
         if set(values) != set(self._stored):
             wrong = min(set(values) ^ set(self._stored))
-            raise G1MimicError(f"push() takes exactly the buffer's fields; '{wrong}' differs")
+            raise BadValue(f"push() takes exactly the buffer's fields; '{wrong}' differs")
         n = len(next(iter(values.values()))) if values else 0
         for name, value in values.items():
             field = self._stored[name].data
             shape = (n, *field.shape[1:])
             if value.shape != shape or n > self._rows:
-                raise G1MimicError(
+                raise BadValue(
                     f"push(): field '{name}' takes shape [n, {', '.join(map(str, shape[1:]))}] "
                     f"with one n up to {self._rows}, got {list(value.shape)}"
                 )
@@ -186,7 +186,7 @@ class TransitionFields:
         value = as_tensor(data)
         leading = (self._rows * self._envs,) if flat else (self._rows, self._envs)
         if value.shape[: len(leading)] != leading:
-            raise G1MimicError(
+            raise BadValue(
                 f"field '{name}' takes leading axes {leading}, got shape {tuple(value.shape)}"
             )
         if name not in self._stored:
@@ -208,14 +208,14 @@ class TransitionFields:
         """
         field = self._known(name)
         if isinstance(field, SuccessorField):
-            raise G1MimicError(f"field '{name}' has no memory of its own: gather() it")
+            raise BadState(f"field '{name}' has no memory of its own: gather() it")
         return field.flat if flat else field.data
 
     def _known(self, name: str) -> StoredField | SuccessorField:
         if field := self._stored.get(name) or self._successors.get(name):
             return field
         known = ", ".join(self.names) or "none yet"
-        raise G1MimicError(f"the buffer has no field '{name}'; recorded: {known}")
+        raise BadValue(f"the buffer has no field '{name}'; recorded: {known}")
 
     def gather(self, names: Iterable[str], indices: Tensor, newest_row: int) -> dict[str, Tensor]:
         """Return fields of the transitions ``indices`` [n].
@@ -225,7 +225,7 @@ class TransitionFields:
         """
         if indices.ndim != 1 or indices.dtype not in (torch.long, torch.int):
             kind = f"{indices.dtype} {list(indices.shape)}"
-            raise G1MimicError(f"gather() takes flat indices [n] of int64, got {kind}")
+            raise BadValue(f"gather() takes flat indices [n] of int64, got {kind}")
         names = list(names)
         found: dict[str, Tensor] = {}
         for name, source in self._sources.items():
@@ -250,9 +250,9 @@ class TransitionFields:
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise `G1MimicError` if the state has other fields than there are here."""
         if set(self._successors) | set(self._pending) != set(state["successors"]):
-            raise G1MimicError("the saved buffer has other fields that follow from others")
+            raise BadValue("the saved buffer has other fields that follow from others")
         if extra := set(self._stored) - set(state["fields"]):
-            raise G1MimicError(f"the saved buffer has no field '{min(extra)}'")
+            raise BadValue(f"the saved buffer has no field '{min(extra)}'")
         for name, field in self._stored.items():
             field.check_state(state["fields"][name])
 
@@ -278,7 +278,7 @@ def shape_for_one(name: str, value: Tensor, envs: int) -> torch.Size:
         return value.shape[1:]
     if envs == 1 or value.ndim <= 1:
         return value.shape
-    raise G1MimicError(
+    raise BadValue(
         f"field '{name}' takes one value for each of {envs} environments (batch_size), got shape "
         f"{tuple(value.shape)}; for a single environment use batch_size=1"
     )

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 
 def positive(name: str, value: int) -> int:
     """Return ``value`` if it is a whole number of at least 1, else raise."""
     number = int(value)
     if number != value or number < 1:
-        raise G1MimicError(f"{name} must be a whole number of at least 1, got {value}")
+        raise BadValue(f"{name} must be a whole number of at least 1, got {value}")
     return number
 
 
@@ -31,7 +31,7 @@ def existing_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
     except RuntimeError as error:
-        raise G1MimicError(f"'{device}' is no device; use 'cpu' or 'cuda'") from error
+        raise BadValue(f"'{device}' is no device; use 'cpu' or 'cuda'") from error
     if found.type == "cuda" and not torch.cuda.is_available():
         # The guide's examples say 'cuda' throughout; they run on any machine.
         warnings.warn(
@@ -93,7 +93,7 @@ def as_array(data: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray |
 def require_castable(name: str, given: torch.dtype, stored: torch.dtype) -> None:
     """Raise if the field ``name`` would lose values of the type that is given."""
     if not torch.can_cast(given, stored):
-        raise G1MimicError(
+        raise BadValue(
             f"field '{name}' holds {stored}, which cannot take {given}; record that type from the "
             "first row on, or call add_buffer with it"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.learning.replay.fields import TransitionFields
 from g1_mimic.learning.replay.inputs import existing_device, positive
 
@@ -72,7 +72,7 @@ class TransitionRing:
             G1MimicError: if something is stored already, or the field exists.
         """
         if self._filled_rows or self._row_fields:
-            raise G1MimicError(f"add_successor('{name}') comes before the first record()")
+            raise BadState(f"add_successor('{name}') comes before the first record()")
         self._fields.add_successor(name, source, ends, borrow)
 
     def record(self, name: str, data: Any) -> None:
@@ -99,7 +99,7 @@ class TransitionRing:
         """
         if self._row_fields != self._every_row_fields:
             if missing := self._every_row_fields - self._row_fields:
-                raise G1MimicError(f"inc() before '{min(missing)}' was recorded for this row")
+                raise BadState(f"inc() before '{min(missing)}' was recorded for this row")
             self._every_row_fields |= self._row_fields
         self._complete_rows(1)
 
@@ -255,4 +255,4 @@ class TransitionRing:
 
     def _require_no_half_row(self, action: str) -> None:
         if self._row_fields:
-            raise G1MimicError(f"{action} while a row is half recorded; call inc() before")
+            raise BadState(f"{action} while a row is half recorded; call inc() before")

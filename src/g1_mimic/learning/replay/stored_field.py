@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.learning.replay.inputs import as_array, as_tensor, require_castable, zeros
 
 
@@ -68,7 +68,7 @@ class StoredField:
             G1MimicError: if the shape is not that of the place or its type would lose values.
         """
         if value.shape != place.shape:
-            raise G1MimicError(
+            raise BadValue(
                 f"field '{self._name}' takes shape {tuple(place.shape)}, got {tuple(value.shape)}"
             )
         require_castable(self._name, value.dtype, place.dtype)
@@ -82,7 +82,7 @@ class StoredField:
     def check_state(self, values: Tensor) -> None:
         """Raise `G1MimicError` if the values of a checkpoint have another shape or type."""
         if (values.shape[1:], values.dtype) != (self.flat.shape[1:], self.flat.dtype):
-            raise G1MimicError(
+            raise BadValue(
                 f"field '{self._name}' of the saved buffer has {values.dtype} "
                 f"{list(values.shape[1:])}, this one {self.flat.dtype} {list(self.flat.shape[1:])}"
             )

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.learning.replay.inputs import as_tensor
 
 
@@ -71,7 +71,7 @@ class SuccessorField:
         """
         value = as_tensor(data).to(self._source.device)
         if value.shape != self._shape or value.dtype != self._source.dtype:
-            raise G1MimicError(
+            raise BadValue(
                 f"what follows a row has the source's shape {self._shape} and "
                 f"{self._source.dtype}, got {tuple(value.shape)} and {value.dtype}"
             )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from g1_mimic.errors import G1MimicError, WriteError, read_error
+from g1_mimic.errors import BadValue, G1MimicError, MissingFile, WriteError, read_error
 from g1_mimic.files import atomic_write
 from g1_mimic.learning.config import TrainConfig
 from g1_mimic.settings import validate
@@ -58,9 +58,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise read_error(path, error) from error
     except Exception as error:  # of bytes that are no checkpoint, the unpickler raises anything
         detail = str(error).strip().splitlines() or ["unknown error"]
-        raise G1MimicError(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
+        raise BadValue(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
     if not isinstance(state, dict):
-        raise G1MimicError(f"cannot read checkpoint {path}: it does not hold a mapping")
+        raise BadValue(f"cannot read checkpoint {path}: it does not hold a mapping")
     return state
 
 
@@ -95,7 +95,7 @@ def learned_in(state: dict[str, Any], source: str) -> Learned:
         settings = json.loads(state["config"])
         weights, env_steps = state["learner"], int(state["env_steps"])
     except (KeyError, TypeError, ValueError) as error:
-        raise G1MimicError(f"{source} is no checkpoint of a training run") from error
+        raise BadValue(f"{source} is no checkpoint of a training run") from error
     return Learned(validate(TrainConfig, settings, source), weights, env_steps)
 
 
@@ -123,7 +123,7 @@ def newest_checkpoint(folder: Path) -> dict[str, Any]:
             failures.append(error)
     if failures:
         raise failures[0]
-    raise G1MimicError(f"no checkpoint in {folder}: nothing to resume")
+    raise MissingFile(f"no checkpoint in {folder}: nothing to resume")
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 import g1_mimic
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue, MissingFile, WriteError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.policy.locate import POLICY_FILE
 from g1_mimic.settings import read_mapping
@@ -54,7 +54,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise G1MimicError(f"cannot make run folder {self.path}: {error.strerror}") from error
+            raise WriteError(f"cannot make run folder {self.path}: {error.strerror}") from error
         try:
             # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,8 +62,8 @@ class RunFolder:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             os.close(descriptor)
             if not isinstance(error, BlockingIOError):
-                raise G1MimicError(f"cannot lock {path}: {error.strerror}") from error
-            raise G1MimicError(
+                raise WriteError(f"cannot lock {path}: {error.strerror}") from error
+            raise BadState(
                 f"{self.path} is being trained by another process ({holder or 'just starting'}): "
                 "stop that one first, or name another folder"
             ) from None
@@ -96,13 +96,13 @@ class RunFolder:
             G1MimicError: if it already holds a run or cannot be made.
         """
         if self.config.exists() and not again:
-            raise G1MimicError(
+            raise BadState(
                 f"{self.path} already holds a run: continue it with resume, or name another folder"
             )
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise G1MimicError(f"cannot make run folder {self.path}: {error.strerror}") from error
+            raise WriteError(f"cannot make run folder {self.path}: {error.strerror}") from error
         origin = {
             "version": g1_mimic.__version__,
             "git_revision": git_revision(),
@@ -118,10 +118,10 @@ class RunFolder:
             G1MimicError: if this is no run folder, or the file is damaged.
         """
         if not self.config.is_file():
-            raise G1MimicError(f"{self.path} is not a run folder: it has no {CONFIG_FILE}")
+            raise MissingFile(f"{self.path} is not a run folder: it has no {CONFIG_FILE}")
         config = read_mapping(self.config).get("config")
         if not isinstance(config, dict):
-            raise G1MimicError(f"{self.config} has no 'config' section: not a run's configuration")
+            raise BadValue(f"{self.config} has no 'config' section: not a run's configuration")
         return config
 
 
@@ -145,7 +145,7 @@ def make_run_path(root: str | Path, motion: str, seed: int) -> Path:
             except FileExistsError:
                 path, number = root / f"{stem}-{number}", number + 1
     except OSError as error:
-        raise G1MimicError(f"cannot make run folder {path}: {error.strerror}") from error
+        raise WriteError(f"cannot make run folder {path}: {error.strerror}") from error
 
 
 def newest_run(root: str | Path) -> Path | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from g1_mimic.envs.starts import ClipBins, StartSampler
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import ReadError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.trajectory import CONTROL_RATE
 
@@ -84,5 +84,5 @@ class StartsHistory:
                 result.load_state_dict({name: data[name] for name in _ARRAYS})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             detail = getattr(error, "strerror", None) or "damaged, or not a run's history of starts"
-            raise G1MimicError(f"cannot read {path}: {detail}") from error
+            raise ReadError(f"cannot read {path}: {detail}") from error
         return result

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.formats.joints import to_joint_order
 from g1_mimic.motion.formats.orders import ReadOptions
 from g1_mimic.motion.trajectory import LARGEST, Trajectory
@@ -38,9 +38,9 @@ def bones_trajectory(
     """
     options.refuse(path, "quat_order", "joints")
     if len(set(names)) != len(names):
-        raise G1MimicError(f"{path}: a column name is there twice")
+        raise BadValue(f"{path}: a column name is there twice")
     if (abs(table) > 100.0 * LARGEST).any():
-        raise G1MimicError(f"{path}: a value is {abs(table).max():.3g}, which cannot be")
+        raise BadValue(f"{path}: a value is {abs(table).max():.3g}, which cannot be")
     place = {name: i for i, name in enumerate(names)}
     rotation = np.deg2rad(table[:, [place[name] for name in _ROTATION]])
     joints = [name for name in names if name.endswith(_JOINT_SUFFIX)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, ReadError
 from g1_mimic.files import atomic_write_text
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats.bones import bones_trajectory, is_bones
@@ -92,11 +92,11 @@ def read_lines(path: Path) -> list[str]:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise G1MimicError(f"{path} has more than {_MAX_BYTES >> 20} MB: no motion is so long")
+            raise BadValue(f"{path} has more than {_MAX_BYTES >> 20} MB: no motion is so long")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         detail = " ".join(str(error).split())
-        raise G1MimicError(f"cannot read {path}: {detail}") from error
+        raise ReadError(f"cannot read {path}: {detail}") from error
     require_content(path, lines[0].encode()[:64] if lines else b"")
     return lines
 
@@ -104,7 +104,7 @@ def read_lines(path: Path) -> list[str]:
 def require_content(path: Path, head: bytes) -> None:
     """Raise ``G1MimicError`` if the file, which begins with ``head``, only stands for another."""
     if head.startswith(b"version https://git-lfs"):
-        raise G1MimicError(
+        raise BadValue(
             f"{path} is a pointer of Git LFS, not the motion: run 'git lfs pull' in its repository"
         )
 
@@ -132,13 +132,13 @@ def parse_table(
     if header and rows and not _is_number(rows[0][1].split(",")[0]):
         rows = rows[1:]
     if not rows:
-        raise G1MimicError(f"{path} holds no frames")
+        raise BadValue(f"{path} holds no frames")
     if len(rows) > MAX_FRAMES:
-        raise G1MimicError(f"{path} has {len(rows)} frames; at most {MAX_FRAMES} are read")
+        raise BadValue(f"{path} has {len(rows)} frames; at most {MAX_FRAMES} are read")
     columns = columns or rows[0][1].count(",") + 1
     for number, line in rows:
         if line.count(",") != columns - 1:
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}, line {number}: {line.count(',') + 1} columns, expected {columns} "
                 f"({meaning})"
             )
@@ -149,7 +149,7 @@ def parse_table(
             for column, part in enumerate(line.split(","), start=1):
                 if not _is_number(part):
                     shown = part.strip()[:40]
-                    raise G1MimicError(
+                    raise BadValue(
                         f"{path}, line {number}, column {column}: {shown!r} is no number"
                     ) from None
         raise
@@ -176,7 +176,7 @@ def _read_head(path: Path, lines: Sequence[str]) -> dict[str, str]:
         or not head["columns"].startswith(expected + ",")
         or len(head["columns"].split(",")) != _COLUMNS
     ):
-        raise G1MimicError(f"{path}: the comment lines at the top are damaged; repair or remove")
+        raise BadValue(f"{path}: the comment lines at the top are damaged; repair or remove")
     return head
 
 
@@ -192,7 +192,7 @@ def save_csv(clip: MotionClip, path: Path, *, quat_order: str = "xyzw") -> None:
         G1MimicError: if the order is not known or the file cannot be written.
     """
     if quat_order not in QUAT_ORDERS:
-        raise G1MimicError(f"quat_order is {' or '.join(QUAT_ORDERS)}, not '{quat_order}'")
+        raise BadValue(f"quat_order is {' or '.join(QUAT_ORDERS)}, not '{quat_order}'")
     table = clip.qpos()
     if quat_order == "xyzw":
         table[:, 3:7] = table[:, [4, 5, 6, 3]]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
 
 # Isaac Lab numbers joints breadth first, left before right; entry i is the index in JOINT_NAMES.
@@ -38,14 +38,12 @@ def to_joint_order(values: np.ndarray, names: Sequence[str], source: str) -> np.
             ``source``.
     """
     if missing := [name for name in JOINT_NAMES if name not in names]:
-        raise G1MimicError(f"{source}: {_some('joint', missing)} missing from joint_names")
+        raise BadValue(f"{source}: {_some('joint', missing)} missing from joint_names")
     if unknown := [name for name in names if name not in JOINT_NAMES]:
-        raise G1MimicError(
-            f"{source}: {_some('joint', unknown)} not known to the G1 with 29 joints"
-        )
+        raise BadValue(f"{source}: {_some('joint', unknown)} not known to the G1 with 29 joints")
     if len(names) != len(JOINT_NAMES):
         twice = sorted({name for name in names if list(names).count(name) > 1})
-        raise G1MimicError(f"{source}: {_some('joint', twice)} named twice")
+        raise BadValue(f"{source}: {_some('joint', twice)} named twice")
     return values[:, [list(names).index(name) for name in JOINT_NAMES]]
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.files import atomic_write_text
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats.joints import to_joint_order
@@ -59,24 +59,24 @@ def read_json(path: Path, options: ReadOptions) -> Trajectory:
     data = read_mapping(path, as_json=True)
     for key in _REQUIRED:
         if key not in data:
-            raise G1MimicError(f"{path} is no motion file: the key '{key}' is missing")
+            raise BadValue(f"{path} is no motion file: the key '{key}' is missing")
     for key in data:
         if key not in _REQUIRED + _OPTIONAL:
-            raise G1MimicError(f"{path}: unknown key {_shown(key)}")
+            raise BadValue(f"{path}: unknown key {_shown(key)}")
     if data["format"] != FORMAT or data["version"] != VERSION:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: format {_shown(data['format'])} version {_shown(data['version'])}; "
             f"this package reads '{FORMAT}' version {VERSION}"
         )
     fps, looped, name = data["fps"], data.get("looped", False), data.get("name", path.stem)
     for key, value, kind in (("looped", looped, bool), ("name", name, str)):
         if not isinstance(value, kind):
-            raise G1MimicError(f"{path}: {key} is {_shown(value)}, expected a {kind.__name__}")
+            raise BadValue(f"{path}: {key} is {_shown(value)}, expected a {kind.__name__}")
     if not _is_number(fps):
-        raise G1MimicError(f"{path}: fps is {_shown(fps)}, expected a number")
+        raise BadValue(f"{path}: fps is {_shown(fps)}, expected a number")
     names = data["joint_names"]
     if not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
-        raise G1MimicError(f"{path}: joint_names must be a list of names")
+        raise BadValue(f"{path}: joint_names must be a list of names")
     table = _table(path, data["frames"], 7 + len(names))
     return Trajectory(
         name=name,
@@ -90,11 +90,11 @@ def read_json(path: Path, options: ReadOptions) -> Trajectory:
 
 def _table(path: Path, frames: Any, width: int) -> np.ndarray:
     if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
-        raise G1MimicError(f"{path}: frames must be a list with one row per frame")
+        raise BadValue(f"{path}: frames must be a list with one row per frame")
     for index, row in enumerate(frames):
         if not isinstance(row, list) or len(row) != width:
             size = f"{len(row)} numbers" if isinstance(row, list) else type(row).__name__
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: frame {index} is {size}, expected {width} numbers (7 + joint_names)"
             )
     try:
@@ -103,7 +103,7 @@ def _table(path: Path, frames: Any, width: int) -> np.ndarray:
         for index, row in enumerate(frames):
             for column, value in enumerate(row):
                 if not _is_number(value):
-                    raise G1MimicError(
+                    raise BadValue(
                         f"{path}: frame {index}, column {column + 1}: {_shown(value)} is no number"
                     ) from None
         raise

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.files import atomic_write
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.formats.joints import BODY_ORDERS, JOINT_ORDERS, to_joint_order
@@ -63,11 +63,11 @@ def recognise_npz(path: Path, head: bytes) -> str:
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         names = []  # the reader says what is damaged
     if any(name.endswith("data.pkl") for name in names):
-        raise G1MimicError(
+        raise BadValue(
             f"{path} is a file of torch (ProtoMotions?), which is not read; export it as CSV or npz"
         )
     if {"poses.npy", "trans.npy"} <= set(names):
-        raise G1MimicError(
+        raise BadValue(
             f"{path} holds a human's motion (AMASS, SMPL); retarget it to the G1 first, e.g. with "
             "GMR"
         )
@@ -90,24 +90,24 @@ def read_npz(path: Path, options: ReadOptions) -> Trajectory:
     data = _load(path)
     for key in ("fps", "joint_pos", "body_pos_w", "body_quat_w"):
         if key not in data:
-            raise G1MimicError(f"{path} is no motion file: the array '{key}' is missing")
+            raise BadValue(f"{path} is no motion file: the array '{key}' is missing")
     for key, array in data.items():
         kinds = "U" if key in _TEXTS else "b" if key == "looped" else "fiu"
         if array.dtype.kind not in kinds or (key in ("fps", "looped", "name") and array.size != 1):
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: {key} has shape {array.shape} and type {array.dtype}, which cannot be"
             )
     frames = len(data["joint_pos"]) if data["joint_pos"].ndim else 0
     if frames > MAX_FRAMES:
-        raise G1MimicError(f"{path} has {frames} frames; at most {MAX_FRAMES} are read")
+        raise BadValue(f"{path} has {frames} frames; at most {MAX_FRAMES} are read")
     for key, ndim in (("joint_pos", 2), ("body_pos_w", 3), ("body_quat_w", 3)):
         if data[key].ndim != ndim or len(data[key]) != frames:
-            raise G1MimicError(f"{path}: {key} has shape {data[key].shape}, which cannot be")
+            raise BadValue(f"{path}: {key} has shape {data[key].shape}, which cannot be")
         if (abs(data[key]) > LARGEST).any():
-            raise G1MimicError(f"{path}: {key} holds {abs(data[key]).max():.3g}, which cannot be")
+            raise BadValue(f"{path}: {key} holds {abs(data[key]).max():.3g}, which cannot be")
     pos, quat = data["body_pos_w"], data["body_quat_w"]
     if not frames or pos.shape[1] != quat.shape[1] or (pos.shape[2], quat.shape[2]) != (3, 4):
-        raise G1MimicError(f"{path}: body_pos_w {pos.shape} and body_quat_w {quat.shape} differ")
+        raise BadValue(f"{path}: body_pos_w {pos.shape} and body_quat_w {quat.shape} differ")
     fps = float(data["fps"].reshape(-1)[0])
     if "joint_names" in data:
         options.refuse(path, "quat_order", "joints")
@@ -123,13 +123,13 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             wanted = [key for key in _KEYS if f"{key}.npy" in sizes]
             # What the file says of its size is checked before memory is asked for.
             if sum(sizes[f"{key}.npy"] for key in wanted) > _MAX_BYTES:
-                raise G1MimicError(f"{path} has more than {_MAX_BYTES >> 20} MB of arrays")
+                raise BadValue(f"{path} has more than {_MAX_BYTES >> 20} MB of arrays")
             return {key: _load_array(archive, f"{key}.npy", sizes) for key in wanted}
     except G1MimicError:
         raise
     except Exception as error:  # a damaged file can raise anything, and must not
         detail = one_line(f"{type(error).__name__}: {error}")
-        raise G1MimicError(f"{path} is no readable npz file (damaged?): {detail}") from error
+        raise BadValue(f"{path} is no readable npz file (damaged?): {detail}") from error
 
 
 def _load_array(archive: zipfile.ZipFile, name: str, sizes: dict[str, int]) -> np.ndarray:
@@ -153,12 +153,12 @@ def _read_named(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajecto
     names = [str(name) for name in np.atleast_1d(data["joint_names"])]
     joint_pos = data["joint_pos"]
     if joint_pos.shape[1] not in (len(names), 7 + len(names)):
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: joint_pos has {joint_pos.shape[1]} columns for {len(names)} joint_names"
         )
     bodies = [str(name) for name in np.atleast_1d(data.get("body_names", BODY_NAMES))]
     if len(bodies) != data["body_pos_w"].shape[1] or BODY_NAMES[0] not in bodies:
-        raise G1MimicError(f"{path}: body_names does not name the bodies of body_pos_w")
+        raise BadValue(f"{path}: body_names does not name the bodies of body_pos_w")
     pelvis = bodies.index(BODY_NAMES[0])
     root_inside = joint_pos.shape[1] == 7 + len(names)
     trajectory = Trajectory(
@@ -171,7 +171,7 @@ def _read_named(path: Path, data: dict[str, np.ndarray], fps: float) -> Trajecto
     )
     fit = _fit(trajectory, data["body_pos_w"], bodies)
     if fit > _FIT:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: body_pos_w is {fit:.2f} m off what joint_pos gives on this robot; "
             "the names do not fit the arrays"
         )
@@ -184,7 +184,7 @@ def _read_unnamed(
     """Read a file without names: the order is the one under which body poses fit the joints."""
     shape = data["joint_pos"].shape[1], data["body_pos_w"].shape[1]
     if shape != (NUM_JOINTS, len(BODY_NAMES)):
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: {shape[0]} joints and {shape[1]} bodies without names; only the G1 with "
             f"{NUM_JOINTS} joints and {len(BODY_NAMES)} bodies can be told without them"
         )
@@ -203,14 +203,14 @@ def _read_unnamed(
                 fits[joints, bodies, reading] = fit, candidate
     (joints, bodies, reading), (fit, best) = min(fits.items(), key=lambda item: item[1][0])
     if fit > _FIT:
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: body_pos_w fits joint_pos neither in MJCF nor in Isaac Lab order "
             f"(best: {fit:.2f} m off); is it another robot's clip?"
         )
     for other_fit, other in fits.values():
         differs = abs(other.joint_pos - best.joint_pos).max() > 1e-6
         if differs and other_fit < max(_CLEARLY_BETTER * fit, 1e-3):
-            raise G1MimicError(
+            raise BadValue(
                 f"{path}: MJCF and Isaac Lab order fit body_pos_w alike ({fit:.3f} and "
                 f"{other_fit:.3f} m off); say it (joints, --joints)"
             )
@@ -290,7 +290,7 @@ def save_npz(clip: MotionClip, path: Path, *, order: str = "mjcf") -> None:
         G1MimicError: if the order is not known or the file cannot be written.
     """
     if order not in JOINT_ORDERS:
-        raise G1MimicError(f"order is {' or '.join(JOINT_ORDERS)}, not '{order}'")
+        raise BadValue(f"order is {' or '.join(JOINT_ORDERS)}, not '{order}'")
     joint_names, body_names = JOINT_ORDERS[order], BODY_ORDERS[order]
     joints = [clip.joint_names.index(name) for name in joint_names]
     bodies = [clip.body_names.index(name) for name in body_names]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.formats.joints import JOINT_ORDERS, to_joint_order
 from g1_mimic.motion.kinematics import forward_kinematics, linear_velocity
 from g1_mimic.motion.trajectory import LARGEST
@@ -55,7 +55,7 @@ class ReadOptions:
             ("joints", self.joints, tuple(JOINT_ORDERS)),
         ):
             if value is not None and value not in known:
-                raise G1MimicError(f"{option} is {' or '.join(known)}, not '{value}'")
+                raise BadValue(f"{option} is {' or '.join(known)}, not '{value}'")
 
     def rate(self, usual: float) -> float:
         """Return the frame rate (Hz) of a file without one: what was told, else the usual one."""
@@ -66,7 +66,7 @@ class ReadOptions:
         for option in options:
             if getattr(self, option) is not None:
                 told = f"--{option.replace('_', '-')}"
-                raise G1MimicError(
+                raise BadValue(
                     f"{source}: {told} is for files that do not say it; this one does, leave it out"
                 )
 
@@ -168,7 +168,7 @@ def _upright(source: str, readings: dict[str, np.ndarray], convention: str | Non
     if not upright and convention is not None:
         return [convention]
     if not upright:
-        raise G1MimicError(
+        raise BadValue(
             f"{source}: cannot tell whether the quaternion is x y z w or w x y z: the root is not "
             f"upright under either (cosine {up['xyzw']:.2f} and {up['wxyz']:.2f}); say it "
             "(quat_order, --quat-order)"
@@ -192,7 +192,7 @@ def _by_slip(
         )
     if convention is not None:
         return convention, f"quaternion read as {convention}, as this format has it"
-    raise G1MimicError(
+    raise BadValue(
         f"{source}: cannot tell whether the quaternion is x y z w or w x y z (the root is upright "
         f"under both; the feet slip {slip['xyzw']:.2f} and {slip['wxyz']:.2f} m/s); say it "
         "(quat_order, --quat-order)"
@@ -226,7 +226,7 @@ def _joint_order(
         return best, f"joints read in {best} order: {found}"
     if convention is not None:
         return convention, f"joints read in {convention} order, as this format has them"
-    raise G1MimicError(
+    raise BadValue(
         f"{source}: cannot tell whether the joints are in mjcf or isaac order ({best}: {found}); "
         "say it (joints, --joints)"
     )

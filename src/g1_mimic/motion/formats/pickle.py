@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.formats.joints import with_default_wrists
 from g1_mimic.motion.formats.orders import (
     ReadOptions,
@@ -66,22 +66,22 @@ def read_pickle(path: Path, options: ReadOptions) -> Trajectory:
     """
     data = load_pickle(path)
     if not isinstance(data, dict):
-        raise G1MimicError(f"{path} holds a {type(data).__name__}, no motion")
+        raise BadValue(f"{path} holds a {type(data).__name__}, no motion")
     name, source = path.stem, str(path)
     if not _kind(data):
         name, data = _pick(path, data, options.key)
         source = f"{path}#{options.key}" if options.key else source
     elif options.key is not None:
-        raise G1MimicError(f"{path} holds a single motion; leave '#{options.key}' out")
+        raise BadValue(f"{path} holds a single motion; leave '#{options.key}' out")
     kind = _kind(data)
     if not kind:
         keys = ", ".join(one_line(key, 40) for key in list(data)[:8]) or "none"
         known = [f"{kind.title} ({', '.join(kind.keys)})" for kind in KINDS.values()]
-        raise G1MimicError(
+        raise BadValue(
             f"{source} is no motion of {', '.join(known[:-1])} or {known[-1]}: its keys are {keys}"
         )
     if options.format not in (None, "pkl", kind):
-        raise G1MimicError(f"{source} has the keys of a {kind} file, not {options.format}")
+        raise BadValue(f"{source} has the keys of a {kind} file, not {options.format}")
     if "fps" in data:
         options.refuse(source, "source_fps")
     trajectory = KINDS[kind].read(source, name, data, options)
@@ -98,10 +98,10 @@ def _pick(path: Path, data: dict[str, Any], key: str | None) -> tuple[str, dict[
     shown += ", …" if len(motions) > 12 else ""
     if key is not None:
         if key not in motions:
-            raise G1MimicError(f"{path} holds no motion '{key}'; it holds: {shown or 'none'}")
+            raise BadValue(f"{path} holds no motion '{key}'; it holds: {shown or 'none'}")
         return key, motions[key]
     if len(motions) > 1:
-        raise G1MimicError(
+        raise BadValue(
             f"{path} holds {len(motions)} motions; say which, as {path.name}#KEY: {shown}"
         )
     return path.stem, next(iter(motions.values()), data)
@@ -131,7 +131,7 @@ def _read_asap(source: str, name: str, data: dict[str, Any], options: ReadOption
     if "pose_aa" in data and np.isfinite(raw).all():
         turns = _array(source, data, "pose_aa", (len(pos), None, 3))
         if turns.shape[1] <= count:
-            raise G1MimicError(
+            raise BadValue(
                 f"{source}: pose_aa has {turns.shape[1]} bodies, at least {count + 1} needed"
             )
         # The same rotations once more, as vectors: they tell the order and check the joints.
@@ -220,7 +220,7 @@ def _all_joints(source: str, key: str, joints: np.ndarray) -> tuple[np.ndarray, 
     if count == _JOINTS_WITHOUT_WRISTS:
         note = "23 joints stored: the wrists stand at their default position"
         return with_default_wrists(joints), (note,)
-    raise G1MimicError(
+    raise BadValue(
         f"{source}: {key} has {count} joints; the G1 has {NUM_JOINTS}. Another robot's motion?"
     )
 
@@ -230,11 +230,11 @@ def _fps(source: str, data: dict[str, Any]) -> float:
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise G1MimicError(f"{source}: fps is a {type(value).__name__}, expected a number")
+        raise BadValue(f"{source}: fps is a {type(value).__name__}, expected a number")
     try:
         return float(value)
     except OverflowError:
-        raise G1MimicError(f"{source}: fps is too large") from None
+        raise BadValue(f"{source}: fps is too large") from None
 
 
 def _array(
@@ -248,34 +248,34 @@ def _array(
     value = data[key]
     if isinstance(value, list | tuple) and len(shape) == 2:
         if len(value) > MAX_FRAMES:
-            raise G1MimicError(f"{source}: {key} has {len(value)} rows; at most {MAX_FRAMES}")
+            raise BadValue(f"{source}: {key} has {len(value)} rows; at most {MAX_FRAMES}")
         value = _rows(source, key, value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise G1MimicError(f"{source}: {key} holds no numbers")
+        raise BadValue(f"{source}: {key} holds no numbers")
     fits = value.ndim == len(shape) and all(
         want is None or size == want for size, want in zip(value.shape, shape, strict=True)
     )
     if not fits or value.size == 0 or len(value) > MAX_FRAMES:
         wanted = " × ".join("any" if n is None else str(n) for n in shape)
-        raise G1MimicError(f"{source}: {key} has shape {value.shape}, expected {wanted}")
+        raise BadValue(f"{source}: {key} has shape {value.shape}, expected {wanted}")
     values = value.astype(np.float64)
     if (abs(values) > LARGEST).any():
-        raise G1MimicError(f"{source}: {key} holds {abs(values).max():.3g}, which cannot be")
+        raise BadValue(f"{source}: {key} holds {abs(values).max():.3g}, which cannot be")
     return values
 
 
 def _rows(source: str, key: str, rows: list[Any] | tuple[Any, ...]) -> np.ndarray:
     width = len(rows[0]) if rows and isinstance(rows[0], list | tuple | np.ndarray) else 0
     if not 0 < width <= 1000:
-        raise G1MimicError(f"{source}: {key} has rows of {width} numbers")
+        raise BadValue(f"{source}: {key} has rows of {width} numbers")
     table = np.empty((len(rows), width))
     for index, row in enumerate(rows):
         right = isinstance(row, list | tuple) and set(map(type, row)) <= {float, int}
         right = right or (isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind in "fiu")
         if not right or len(row) != width:
-            raise G1MimicError(f"{source}: {key}, row {index} is not {width} numbers")
+            raise BadValue(f"{source}: {key}, row {index} is not {width} numbers")
         try:
             table[index] = row
         except OverflowError:
-            raise G1MimicError(f"{source}: {key}, row {index} has too large a number") from None
+            raise BadValue(f"{source}: {key}, row {index} has too large a number") from None
     return table

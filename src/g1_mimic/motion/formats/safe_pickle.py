@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue, read_error
 from g1_mimic.motion.formats.pickled_arrays import (
     BUILDERS,
     GLOBALS,
@@ -62,21 +62,19 @@ def load_pickle(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise G1MimicError(
-                f"{path} has more than {_MAX_BYTES >> 20} MB: too large for a motion"
-            )
+            raise BadValue(f"{path} has more than {_MAX_BYTES >> 20} MB: too large for a motion")
         data = path.read_bytes()
     except OSError as error:
-        raise G1MimicError(f"cannot read {path}: {error.strerror}") from error
+        raise read_error(path, error) from error
     try:
         if data[:1] == b"\x78" or data[:2] == b"\x1f\x8b":
             data = _inflate(data)
         return _Machine(data).run()
     except Refusal as refusal:
-        raise G1MimicError(f"{path} is refused: {one_line(str(refusal))}") from None
+        raise BadValue(f"{path} is refused: {one_line(str(refusal))}") from None
     except Exception as error:  # a damaged pickle can raise anything, and must not
         detail = one_line(f"{type(error).__name__}: {error}")
-        raise G1MimicError(f"{path} is no readable pickle (damaged?): {detail}") from error
+        raise BadValue(f"{path} is no readable pickle (damaged?): {detail}") from error
 
 
 def _inflate(data: bytes) -> bytes:

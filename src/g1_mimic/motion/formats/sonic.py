@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.formats.csv import parse_table, read_lines
 from g1_mimic.motion.formats.orders import ReadOptions, settle_orders, velocity_notes
 from g1_mimic.motion.trajectory import Trajectory
@@ -41,17 +41,17 @@ def read_sonic(path: Path, options: ReadOptions) -> Trajectory:
     if inside:
         shown = ", ".join(inside[:6]) + (", …" if len(inside) > 6 else "")
         count = f"{len(inside)} motion{'s' * (len(inside) > 1)}"
-        raise G1MimicError(f"{path} holds {count}: name one of the folders in it ({shown})")
+        raise BadValue(f"{path} holds {count}: name one of the folders in it ({shown})")
     for name in FILES:
         if not (path / name).is_file():
-            raise G1MimicError(
+            raise BadValue(
                 f"{path} is no motion: a folder holds {', '.join(FILES)} (SONIC); {name} is missing"
             )
     joints = _table(path / FILES[0], NUM_JOINTS, 1)
     pos = _table(path / FILES[1], 3, 0)[:, :3]
     quat = _table(path / FILES[2], 4, 0)[:, :4]
     if not len(joints) == len(pos) == len(quat):
-        raise G1MimicError(
+        raise BadValue(
             f"{path}: {len(joints)} frames of joint_pos, {len(pos)} of body_pos, {len(quat)} of "
             "body_quat"
         )
@@ -75,7 +75,7 @@ def _table(path: Path, width: int, blocks: int) -> np.ndarray:
     columns = width * blocks or None
     table = parse_table(path, read_lines(path), columns, meaning, header=True)
     if table.shape[1] % width:
-        raise G1MimicError(f"{path}: {table.shape[1]} columns, expected {meaning}")
+        raise BadValue(f"{path}: {table.shape[1]} columns, expected {meaning}")
     return table
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import lap_transforms
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.quality import foot_contacts
@@ -49,12 +49,12 @@ def blend_in(trajectory: Trajectory, seconds: float, profile: RobotProfile) -> R
     """
     fps = trajectory.fps
     if not 0.0 < seconds <= _LONGEST_BLEND:
-        raise G1MimicError(
+        raise BadValue(
             f"a blend of {seconds:g} s is impossible; above 0, at most {_LONGEST_BLEND:g} s"
         )
     count = round(seconds * fps)
     if count < 2:
-        raise G1MimicError(f"a blend of {seconds:g} s has {count} frame(s) at {fps:g} Hz; 2 needed")
+        raise BadValue(f"a blend of {seconds:g} s has {count} frame(s) at {fps:g} Hz; 2 needed")
     duration = count / fps
     pos, quat, joints = trajectory.root_pos, trajectory.root_quat, trajectory.joint_pos
     time = np.arange(count)[:, None] / count
@@ -114,14 +114,14 @@ def close_loop(trajectory: Trajectory, seconds: float = 0.4) -> Repaired:
     for what, gap in loop_mismatch(trajectory).items():
         limit, unit = _TOO_FAR[what]
         if gap > limit:
-            raise G1MimicError(
+            raise BadValue(
                 f"motion '{trajectory.name}': its last frame is {gap:.2f} {unit} off its first one "
                 f"({what}); at most {limit} {unit} can be blended away; trim it to a whole cycle"
             )
     pos, quat, joints = trajectory.root_pos, trajectory.root_quat, trajectory.joint_pos
     count = min(max(round(seconds * trajectory.fps), 2), len(joints) - 2)
     if count < 1:
-        raise G1MimicError(f"motion '{trajectory.name}' is too short to be looped")
+        raise BadValue(f"motion '{trajectory.name}' is too short to be looped")
     duration = count / trajectory.fps
     time = np.arange(1, count + 1)[:, None] / count
     to, arrive = _hermite(time, duration)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import lap_transforms
 from g1_mimic.motion.kinematics import complete_trajectory
 from g1_mimic.motion.quality import foot_contacts, glitches
@@ -63,11 +63,9 @@ def follow_ground(trajectory: Trajectory) -> Repaired:
     height = contacts.height[frames, lower]
     standing = contacts.speed[frames, lower] < _STANDING_SPEED
     if not standing.any():
-        raise G1MimicError(
-            f"motion '{trajectory.name}': no foot ever stands; cannot find the floor"
-        )
+        raise BadValue(f"motion '{trajectory.name}': no foot ever stands; cannot find the floor")
     if (worst := abs(height[standing]).max()) > _STANDING_HEIGHT:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{trajectory.name}': a standing foot is {worst:.2f} m off the floor; more "
             f"than {_STANDING_HEIGHT} m is no drift (stairs? a jump?)"
         )
@@ -93,7 +91,7 @@ def clamp(trajectory: Trajectory, profile: RobotProfile) -> Repaired:
     frame, joint = np.unravel_index(change.argmax(), change.shape)
     name = profile.joint_names[joint]
     if change.max() > _CLAMP_LIMIT:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{trajectory.name}': frame {frame}, {name} is {change.max():.2f} rad outside "
             f"its limit; more than {_CLAMP_LIMIT} rad is no small violation (wrong joint order?)"
         )
@@ -146,7 +144,7 @@ def smooth(trajectory: Trajectory, cutoff: float) -> Repaired:
         G1MimicError: if the cut-off is not between 0.5 Hz and half the frame rate.
     """
     if not _MIN_CUTOFF <= cutoff < 0.5 * trajectory.fps:
-        raise G1MimicError(
+        raise BadValue(
             f"the cut-off frequency is {cutoff:g} Hz; it must be at least {_MIN_CUTOFF} and below "
             f"half the frame rate, {0.5 * trajectory.fps:g} Hz"
         )
@@ -206,7 +204,7 @@ def trim(trajectory: Trajectory, first: float | None, last: float | None) -> Rep
     time = np.arange(len(trajectory.joint_pos)) / trajectory.fps
     kept = (time >= (first or 0.0) - 1e-9) & (time <= (time[-1] if last is None else last) + 1e-9)
     if kept.sum() < 2:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{trajectory.name}' lasts {time[-1]:.2f} s; nothing is left of it from "
             f"{first or 0.0:g} to {time[-1] if last is None else last:g} s"
         )

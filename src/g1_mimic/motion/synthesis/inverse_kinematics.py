@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import mink
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.model import build_model, home_qpos
 from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
 from g1_mimic.robot.profile import RobotProfile
@@ -109,7 +109,7 @@ class PoseSolver:
             for task in self._tasks
         )
         if left > _TOLERANCE:
-            raise G1MimicError(
+            raise BadValue(
                 f"frame {frame} of the motion cannot be reached within the soft joint limits "
                 f"({left:.1g} m or rad are missing); ask for a lower speed, shorter steps or a "
                 "smaller motion"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,15 +49,15 @@ class Parameter:
             return
         if self.choices:
             if value not in self.choices:
-                raise G1MimicError(
+                raise BadValue(
                     f"{self.name} is '{value}'; it must be one of: {', '.join(self.choices)}"
                 )
         elif not (math.isfinite(value) and self.low <= value <= self.high):
-            raise G1MimicError(
+            raise BadValue(
                 f"{self.name} is {value:g}; it must be from {self.low:g} to {self.high:g}"
             )
         elif self.kind is int and value != int(value):
-            raise G1MimicError(f"{self.name} is {value:g}; it must be a whole number")
+            raise BadValue(f"{self.name} is {value:g}; it must be a whole number")
 
 
 def parameters(make: Callable[..., Any]) -> list[Parameter]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.balance import (
     looped_zero_moment_point,
     pendulum_path,
@@ -95,7 +95,7 @@ def solve(
             break
         wanted += error
     else:
-        raise G1MimicError(f"motion '{name}' cannot be balanced; ask for a slower or shorter step")
+        raise BadValue(f"motion '{name}' cannot be balanced; ask for a slower or shorter step")
     _require_valid(clip, profile)
     return clip
 
@@ -103,11 +103,11 @@ def solve(
 def _require_valid(clip: MotionClip, profile: RobotProfile) -> None:
     report = validate_clip(clip, profile)
     if problems := report.errors + report.warnings:
-        raise G1MimicError(f"motion '{clip.name}' cannot be made so: {problems[0]}")
+        raise BadValue(f"motion '{clip.name}' cannot be made so: {problems[0]}")
     points = looped_zero_moment_point(clip)
     margin = support_margin(points, sole_points(clip), contact_height=1e-3)
     if margin.min() < _ZMP_MARGIN:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{clip.name}' cannot be balanced in frame {margin.argmin()}; ask for a slower "
             "or smaller motion"
         )
@@ -115,12 +115,10 @@ def _require_valid(clip: MotionClip, profile: RobotProfile) -> None:
     outside = ((clip.joint_pos < lower - 1e-6) | (clip.joint_pos > upper + 1e-6)).any(axis=0)
     if outside.any():
         joint = clip.joint_names[int(outside.argmax())]
-        raise G1MimicError(
-            f"motion '{clip.name}' cannot be made so: {joint} leaves its soft limits"
-        )
+        raise BadValue(f"motion '{clip.name}' cannot be made so: {joint} leaves its soft limits")
     if contact := first_self_contact(clip, profile):
         frame, first, second = contact
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{clip.name}' cannot be made so: {first} and {second} touch in frame {frame}"
         )
     torque = joint_torques(clip, profile)
@@ -128,7 +126,7 @@ def _require_valid(clip: MotionClip, profile: RobotProfile) -> None:
         (abs(torque) / profile.torque_limit).argmax(), torque.shape
     )
     if abs(torque[frame, joint_index]) > profile.torque_limit[joint_index]:
-        raise G1MimicError(
+        raise BadValue(
             f"motion '{clip.name}' cannot be made so: {clip.joint_names[joint_index]} would need "
             f"{abs(torque[frame, joint_index]):.0f} N·m in frame {frame}; its limit is "
             f"{profile.torque_limit[joint_index]:g}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.synthesis import planar
 from g1_mimic.motion.synthesis.arms import swing_arms
@@ -202,7 +202,7 @@ def make_walk(
         2 * round(0.5 * walking / step_frames) if not stand_frames else int(walking / step_frames)
     )
     if steps < (3 if stand_frames else 2):
-        raise G1MimicError(
+        raise BadValue(
             f"a walk of {duration:g} s has no room for steps of {step_time:g} s"
             + (f" between {stand_time:g} s of standing" if stand_frames else "")
         )

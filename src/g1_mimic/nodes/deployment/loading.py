@@ -8,7 +8,7 @@ from typing import NamedTuple
 from g1_mimic.deployment.controller import PolicyController
 from g1_mimic.deployment.inference import InferenceRunner
 from g1_mimic.deployment.tracking_report import TrackingReport
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, BadValue
 from g1_mimic.files import atomic_write_text
 from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
 from g1_mimic.policy.load import load_policy, profile_of
@@ -31,7 +31,7 @@ def load(settings: PolicyNodeSettings) -> Loaded:
         G1MimicError: if they do not fit one another, or the parameters.
     """
     if not settings.policy:
-        raise G1MimicError("parameter 'policy' is empty: give the policy file")
+        raise BadValue("parameter 'policy' is empty: give the policy file")
     policy = load_policy(settings.policy, settings.action_scale, settings.robot)
     period = 1.0 / policy.metadata.control_rate_hz
     faulty = FaultyPolicy(policy, load_faults(settings.faults), period)
@@ -40,7 +40,7 @@ def load(settings: PolicyNodeSettings) -> Loaded:
     profile = profile_of(policy, settings.robot)
     controller = PolicyController(policy, profile, settings, settings.motion, inference)
     if controller.observer.needs_odometry and not settings.odometry:
-        raise G1MimicError("the policy observes the pelvis' position: set odometry:=true")
+        raise BadState("the policy observes the pelvis' position: set odometry:=true")
     return Loaded(controller, inference, TrackingReport(period))
 
 

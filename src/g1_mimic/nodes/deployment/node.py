@@ -18,7 +18,7 @@ from std_msgs.msg import Empty
 
 from g1_mimic.control.state import JointCommand
 from g1_mimic.deployment.controller import PolicyController
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState, G1MimicError
 from g1_mimic.nodes.deployment.driver import Driver
 from g1_mimic.nodes.deployment.loading import load, write_report
 from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
@@ -82,7 +82,7 @@ class PolicyNode(LifecycleNode):
         if settings.autostart:
             for transition in (self.trigger_configure, self.trigger_activate):
                 if transition() != TransitionCallbackReturn.SUCCESS:
-                    raise G1MimicError(self._problem or "the policy node could not start")
+                    raise BadState(self._problem or "the policy node could not start")
 
     def close(self) -> None:
         """Damp the robot to the last if it is under control, and write the report."""
@@ -173,7 +173,7 @@ class PolicyNode(LifecycleNode):
         """Serve ~/stand, ~/track and ~/stop."""
         controller = self._driver.controller
         if controller is None or not self._driver.active:
-            raise G1MimicError("the policy node is not active")
+            raise BadState("the policy node is not active")
         getattr(controller, wanted)()
         return f"mode: {controller.mode.value}"
 
@@ -189,7 +189,7 @@ class PolicyNode(LifecycleNode):
         """Serve ~/reset_fault."""
         controller = self._driver.controller
         if controller is None:
-            raise G1MimicError("the policy node is not configured")
+            raise BadState("the policy node is not configured")
         fault = controller.mode_state.fault
         if not fault:
             return "no fault is latched"

@@ -13,7 +13,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 
 _SEPARATOR = "=" * 80
 _FIELD = re.compile(r"^\s*([a-zA-Z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+\w+")
@@ -33,7 +33,7 @@ def message_class(kind: str) -> Any:
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError):
-        raise G1MimicError(f"message type {kind} is not installed on this machine") from None
+        raise BadState(f"message type {kind} is not installed on this machine") from None
 
 
 def is_stamped(kind: Any) -> bool:
@@ -83,7 +83,7 @@ def _read(name: str) -> str:
         path = Path(get_package_share_directory(package), "msg", f"{message}.msg")
         return path.read_text(encoding="utf-8")
     except (PackageNotFoundError, OSError):
-        raise G1MimicError(f"no definition of message type {name} on this machine") from None
+        raise BadState(f"no definition of message type {name} on this machine") from None
 
 
 def fitting_qos(endpoints: list[TopicEndpointInfo], depth: int) -> QoSProfile:

@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from g1_mimic.control.state import JointCommand
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.robot.names import NUM_JOINTS, joint_order
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class JointReader:
         if len(values) == 0 and default is not None:
             return np.full(NUM_JOINTS, default)
         if len(values) != len(self._names):
-            raise G1MimicError(
+            raise BadValue(
                 f"{self._topic}: {len(values)} values of {field} for {len(self._names)} joints"
             )
         return values.copy() if self._sorted else values[self._order]
@@ -89,7 +89,7 @@ def read_gains(message: Float64MultiArray) -> tuple[str, np.ndarray, np.ndarray]
     """
     data = np.array(message.data, dtype=np.float64)
     if data.size != 2 * NUM_JOINTS:
-        raise G1MimicError(f"joint_gains: {data.size} numbers, expected 2 x {NUM_JOINTS}")
+        raise BadValue(f"joint_gains: {data.size} numbers, expected 2 x {NUM_JOINTS}")
     label = message.layout.dim[0].label if message.layout.dim else ""
     stiffness, damping = data.reshape(2, NUM_JOINTS)
     return label, stiffness, damping

@@ -18,7 +18,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Imu, JointState
 
 from g1_mimic import cdr
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadState
 from g1_mimic.robot.names import JOINT_NAMES, NUM_JOINTS
 
 _IMU_NUMBERS, _ODOM_NUMBERS = 37, 85
@@ -122,7 +122,7 @@ class _Writer:
     def __init__(self, message: Any) -> None:
         data = serialize_message(message)
         if not data.startswith(cdr.LITTLE_ENDIAN):
-            raise G1MimicError(f"the ROS middleware encodes messages as {data[:2].hex()}, not CDR")
+            raise BadState(f"the ROS middleware encodes messages as {data[:2].hex()}, not CDR")
         self._bytes = bytearray(data)
 
     def stamped(self, ns: int) -> bytes:

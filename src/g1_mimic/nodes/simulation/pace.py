@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from g1_mimic.control.modes import Mode
 from g1_mimic.control.state import MotorTarget, RobotState
-from g1_mimic.errors import G1MimicError
+from g1_mimic.errors import BadValue
 from g1_mimic.nodes.shared.common import OK, WARN, Reading
 from g1_mimic.nodes.simulation.output import SimOutput
 from g1_mimic.simulation.fault_kinds import load_faults
@@ -322,5 +322,5 @@ def pace_for(settings: SimSettings, composed: bool) -> type[Pace]:
     if not settings.realtime_factor:
         return Composed if composed else LockStep
     if composed:
-        raise G1MimicError("both nodes in one process run in lock-step: realtime_factor:=0.0")
+        raise BadValue("both nodes in one process run in lock-step: realtime_factor:=0.0")
     return RealTime
