@@ -97,7 +97,7 @@ def test_a_recorder_that_is_held_up_loses_nothing(robot: Node, tmp_path: Path) -
     """What was sent while the recorder did not run waits for it with the sender."""
     path = tmp_path / "run.mcap"
     process = record_states(robot, path, held_up=True)
-    time.sleep(2.0)
+    time.sleep(4.0)  # every three seconds, a sender says what it has
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=WAIT)[0]
     assert " 0 lost" in output
