@@ -49,8 +49,8 @@ REPLAY_STRATEGIES: dict[str, ReplayStrategy] = {
         kind="g1_mimic.learning.replays:LossAdjustedReplay",
     ),
     "per_critic": ReplayStrategy(
-        drawn="for the critic as per, mixed with a uniform_share of uniform ones; for the actor "
-        "all alike",
+        drawn="for the critic as per, mixed with a uniform_share of uniform ones, and for the "
+        "actor all alike",
         use="what per gives the critic without its harm to the actor",
         source="after LA3P, Saglam et al. 2023, JAIR 77",
         settings=("alpha", "beta", "beta_increment", "epsilon", "uniform_share"),

@@ -13,9 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from one_more import help_of, rclpy_is_there
 from small_runs import config as small_config
 
-from g1_mimic.cli.main import main
 from g1_mimic.comparison.arms import parse_arm
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import ReplayConfig, TrainConfig
@@ -248,9 +248,9 @@ class NewestReplay(Replay):
 
 
 def test_one_more_strategy_is_one_more_entry(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Settings, arms of comparisons, --help, the table of the documentation and runs know it."""
+    """Settings, arms of comparisons, --help, rqt, the documentation's table and runs know it."""
     entry = ReplayStrategy(
         drawn="the newest", use="never", source="", settings=(), kind=f"{__name__}:NewestReplay"
     )
@@ -261,9 +261,12 @@ def test_one_more_strategy_is_one_more_entry(
     assert parse_arm("newest+error_bins").settings["sampling"] == "newest"
     with pytest.raises(G1MimicError, match=r"'newst' is none of .*did you mean 'newest'"):
         parse_arm("newst")
-    with pytest.raises(SystemExit):
-        main(["compare", "--help"])
-    assert "newest" in capsys.readouterr().out
+    assert "recency, newest" in help_of("compare")
+    assert "--sampling {uniform,per,lap,per_critic,recency,newest}" in help_of("train")
+    if rclpy_is_there():
+        from g1_mimic.nodes.shared.parameters import descriptors
+
+        assert "newest" in descriptors(TrainConfig)["sampling"].additional_constraints
     assert strategies_table()[-1] == ("newest", "the newest", "never", "", "")
     trainer = open_trainer(small_config(tmp_path / "run", sampling="newest"))
     trainer.run()
