@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from g1_mimic.errors import BadValue
 from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.files import find_motion, load_motion, motions_in
+from g1_mimic.motion.formats.csv import is_number
 
 
 class Choice(NamedTuple):
@@ -94,7 +95,7 @@ def parse_choices(text: str) -> list[Choice]:
     choices = []
     for item in text.split(","):
         name, colon, weight = item.strip().rpartition(":")
-        if not colon or _exists(item.strip()) or not _is_number(weight):
+        if not colon or _exists(item.strip()) or not is_number(weight):
             name, weight = item.strip(), "1"
         if not name.strip():
             raise BadValue(f"motion '{text}': an item is empty; write e.g. walk:2,stand")
@@ -166,14 +167,6 @@ def _exists(name: str) -> bool:
         return bool(name.strip()) and os.path.exists(os.path.expanduser(name))
     except (OSError, ValueError):
         return False
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _checked_weight(name: Any, weight: float) -> float:

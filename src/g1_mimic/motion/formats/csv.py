@@ -81,7 +81,7 @@ def column_names(lines: Sequence[str]) -> list[str]:
     """Return the names in the first row, or nothing if it holds numbers."""
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     names = [name.strip().strip('"') for name in first.split(",")]
-    return [] if len(names) < 2 or any(map(_is_number, names)) else names
+    return [] if len(names) < 2 or any(map(is_number, names)) else names
 
 
 def read_lines(path: Path) -> list[str]:
@@ -129,7 +129,7 @@ def parse_table(
         for number, line in enumerate(lines, start=1)
         if line.strip() and not line.startswith("#")
     ]
-    if header and rows and not _is_number(rows[0][1].split(",")[0]):
+    if header and rows and not is_number(rows[0][1].split(",")[0]):
         rows = rows[1:]
     if not rows:
         raise BadValue(f"{path} holds no frames")
@@ -147,7 +147,7 @@ def parse_table(
     except ValueError:
         for number, line in rows:
             for column, part in enumerate(line.split(","), start=1):
-                if not _is_number(part):
+                if not is_number(part):
                     shown = part.strip()[:40]
                     raise BadValue(
                         f"{path}, line {number}, column {column}: {shown!r} is no number"
@@ -156,7 +156,8 @@ def parse_table(
     return np.array(values).reshape(len(rows), columns)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text can be read as a number."""
     try:
         float(text)
     except ValueError:
@@ -172,7 +173,7 @@ def _read_head(path: Path, lines: Sequence[str]) -> dict[str, str]:
     head["columns"] = lines[1].lstrip("# ").strip()
     expected = _ROOT.get(head.get("quat_order", ""), "none")
     if (
-        not _is_number(head.get("fps", ""))
+        not is_number(head.get("fps", ""))
         or not head["columns"].startswith(expected + ",")
         or len(head["columns"].split(",")) != _COLUMNS
     ):

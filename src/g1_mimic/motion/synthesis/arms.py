@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.synthesis.gait import bump, minimum_jerk, plateau
-from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
+from g1_mimic.motion.synthesis.parameters import Within
 from g1_mimic.motion.synthesis.plan import Home, Plan, planted, upper
-from g1_mimic.motion.synthesis.solve import solve_rested
-from g1_mimic.robot.profile import RobotProfile, load_profile
+from g1_mimic.motion.synthesis.solve import maker
 
 Side = Literal["left", "right"]
 Sides = Literal["left", "right", "both"]
@@ -68,8 +66,15 @@ def raise_guard(joints: np.ndarray, by: np.ndarray) -> None:
         _turn(joints, side, _GUARD, by)
 
 
-def waving(home: Home, fps: float, arm: Sides, size: float, swings: int, period: float) -> Plan:
-    """Return the plan of standing and waving; see ``make_wave``."""
+def waving(
+    home: Home,
+    fps: float,
+    arm: Annotated[Sides, "the arm that waves"] = "right",
+    size: Annotated[float, Within(0.2, 1.0, "1: the hand over the shoulder")] = 1.0,
+    swings: Annotated[int, Within(1, 20, "how often the hand swings")] = 4,
+    period: Annotated[float, Within(0.5, 3.0, "s per swing")] = 1.0,
+) -> Plan:
+    """Stand and wave."""
     # Raising and lowering the arm take a third of the time each, and swings happen meanwhile too.
     targets = home.targets(round((swings * period + 1.0) * fps) + 1)
     part = np.linspace(0.0, 1.0, len(targets.com))
@@ -79,8 +84,14 @@ def waving(home: Home, fps: float, arm: Sides, size: float, swings: int, period:
     return planted(targets, fps)
 
 
-def punching(home: Home, fps: float, count: int, period: float, reach: float) -> Plan:
-    """Return the plan of standing and punching; see ``make_punch``."""
+def punching(
+    home: Home,
+    fps: float,
+    count: Annotated[int, Within(1, 40, "punches, left and right in turn")] = 6,
+    period: Annotated[float, Within(0.5, 3.0, "s per punch")] = 0.8,
+    reach: Annotated[float, Within(0.2, 1.0, "1: the arm nearly straight")] = 1.0,
+) -> Plan:
+    """Punch straight from a guard, left and right in turn."""
     ready, beat = round(0.6 * fps), round(period * fps)
     targets = home.targets(2 * ready + count * beat + 1)
     frames = np.arange(len(targets.com))
@@ -92,59 +103,5 @@ def punching(home: Home, fps: float, count: int, period: float, reach: float) ->
     return planted(targets, fps)
 
 
-@checked
-def make_wave(
-    *,
-    arm: Annotated[Sides, "the arm that waves"] = "right",
-    size: Annotated[float, Within(0.2, 1.0, "1: the hand over the shoulder")] = 1.0,
-    swings: Annotated[int, Within(1, 20, "how often the hand swings")] = 4,
-    period: Annotated[float, Within(0.5, 3.0, "s per swing")] = 1.0,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "wave",
-) -> MotionClip:
-    """Make a looped clip of standing and waving.
-
-    Args:
-        arm: ``left``, ``right`` or ``both``.
-        size: 0.2 to 1 (the hand over the shoulder).
-        swings: how often the hand swings, 1 to 20.
-        period: s per swing, 0.5 to 3.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    return solve_rested(profile, home, waving(home, fps, arm, size, swings, period), fps, name)
-
-
-@checked
-def make_punch(
-    *,
-    count: Annotated[int, Within(1, 40, "punches, left and right in turn")] = 6,
-    period: Annotated[float, Within(0.5, 3.0, "s per punch")] = 0.8,
-    reach: Annotated[float, Within(0.2, 1.0, "1: the arm nearly straight")] = 1.0,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "punch",
-) -> MotionClip:
-    """Make a looped clip of straight punches from a guard, left and right in turn.
-
-    Args:
-        count: punches, 1 to 40.
-        period: s per punch, 0.5 to 3.
-        reach: 0.2 to 1 (the arm nearly straight).
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    return solve_rested(profile, home, punching(home, fps, count, period, reach), fps, name)
+make_wave = maker("wave", waving)
+make_punch = maker("punch", punching)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import numpy as np
 
-from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.synthesis.arms import (
     SIDES,
     punch_with,
@@ -19,12 +18,11 @@ from g1_mimic.motion.synthesis.arms import (
     waving,
 )
 from g1_mimic.motion.synthesis.gait import plateau
-from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
+from g1_mimic.motion.synthesis.parameters import Within
 from g1_mimic.motion.synthesis.plan import Home, Plan, chain, stand_still, upper
-from g1_mimic.motion.synthesis.solve import REST_TIME, solve_rested
+from g1_mimic.motion.synthesis.solve import REST_TIME, maker
 from g1_mimic.motion.synthesis.standing import shifting, squatting, swaying
 from g1_mimic.motion.synthesis.stepping import split_step, stepping, turning
-from g1_mimic.robot.profile import RobotProfile, load_profile
 
 _BEATS = 4
 """Beats in a bar."""
@@ -221,60 +219,30 @@ class _Mix:
         return turning(self._home, angle, 0.35, self._step_frames())
 
 
-@checked
-def make_dance(
-    *,
+def dancing(
+    home: Home,
+    fps: float,
     tempo: Annotated[float, Within(60.0, 110.0, "beats per minute")] = 90.0,
     bars: Annotated[int, Within(2, 32, "bars of four beats; the last one is a bow")] = 8,
     size: Annotated[float, Within(0.3, 1.0, "how large the movements are")] = 1.0,
     seed: Seeded = 1,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "dance",
-) -> MotionClip:
-    """Make a looped clip of a dance: rocking, bouncing, steps and turns, with the arms in the air.
+) -> Plan:
+    """Dance: rocking, bouncing, steps and turns, with the arms in the air.
 
     Every bar has a figure of feet and pelvis and a gesture of the arms, in a seeded order.
-
-    Args:
-        tempo: beats per minute, 60 to 110.
-        bars: bars of four beats, 2 to 32; the last one is a bow.
-        size: how large the movements are, 0.3 to 1.
-        seed: order and sides. The same seed gives the same clip.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
     """
-    profile = profile or load_profile()
-    home = Home(profile)
-    return solve_rested(profile, home, _Dance(home, fps, tempo, size, seed).plan(bars), fps, name)
+    return _Dance(home, fps, tempo, size, seed).plan(bars)
 
 
-@checked
-def make_mix(
+def mixing(
+    home: Home,
+    fps: float,
     duration: Annotated[float, Within(10.0, 120.0, "s of the whole clip")] = 30.0,
-    *,
     seed: Seeded = 1,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "mix",
-) -> MotionClip:
-    """Make a looped clip of standing and stepping parts of random kind, size and order.
+) -> Plan:
+    """Stand and step in parts of random kind, size and order."""
+    return _Mix(home, fps, seed).plan(round(duration * fps) - 2 * round(REST_TIME * fps))
 
-    Args:
-        duration: s of the whole clip, 10 to 120.
-        seed: kinds, sizes, order. The same seed gives the same clip.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
 
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    frames = round(duration * fps) - 2 * round(REST_TIME * fps)
-    return solve_rested(profile, home, _Mix(home, fps, seed).plan(frames), fps, name)
+make_dance = maker("dance", dancing)
+make_mix = maker("mix", mixing)

@@ -19,8 +19,6 @@ from g1_mimic.robot.names import BODY_NAMES, JOINT_NAMES
 from g1_mimic.robot.profile import RobotProfile
 from g1_mimic.robot.skeleton import FOOT_BODY_NAMES
 
-LEG_JOINTS = np.arange(12)
-"""Indices of the joints that the solver finds."""
 UPPER_JOINTS = np.arange(12, len(JOINT_NAMES))
 """Indices of the joints that are given: waist and arms."""
 

@@ -8,6 +8,10 @@ al. 2003 do the same with preview control).
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
 import numpy as np
 
 from g1_mimic.errors import BadValue
@@ -23,9 +27,10 @@ from g1_mimic.motion.kinematics import complete_clip
 from g1_mimic.motion.synthesis import planar
 from g1_mimic.motion.synthesis.gait import minimum_jerk
 from g1_mimic.motion.synthesis.inverse_kinematics import PoseSolver
+from g1_mimic.motion.synthesis.parameters import Fps, checked
 from g1_mimic.motion.synthesis.plan import PENDULUM_HEIGHT, Home, Plan, chain, stand_still
 from g1_mimic.motion.validate import validate_clip
-from g1_mimic.robot.profile import RobotProfile
+from g1_mimic.robot.profile import RobotProfile, load_profile
 
 _ZMP_ERROR = 0.005
 """m: how far the zero-moment point may be off what was wanted; a sole is 0.054 m wide."""
@@ -36,6 +41,42 @@ REST_TIME = 0.7
 """s of standing before and after a clip, in which the robot leans into what comes."""
 _AT_REST = 3
 """Frames at either end in which nothing moves."""
+
+
+def maker(kind: str, plan: Callable[..., Plan]) -> Callable[..., MotionClip]:
+    """Return the function that makes looped clips of a kind, which begin and end standing.
+
+    It has the parameters of ``plan`` behind the default pose and the frame rate, whose annotations
+    tell their ranges, and as keywords ``fps`` (50), ``profile`` (of the robot; the hardware's by
+    default) and ``name`` (of the clip; the kind by default).
+
+    Args:
+        kind: what the clips show.
+        plan: returns what to fulfil, from the default pose, the frame rate (Hz) and the parameters.
+
+    Raises:
+        G1MimicError: at a call, if a parameter is out of range, a pose cannot be reached within the
+            soft joint limits, or the motion cannot be balanced.
+    """
+
+    def make(
+        *wishes: Any,
+        fps: float = 50.0,
+        profile: RobotProfile | None = None,
+        name: str = kind,
+        **more: Any,
+    ) -> MotionClip:
+        profile = profile or load_profile()
+        home = Home(profile)
+        return solve_rested(profile, home, plan(home, fps, *wishes, **more), fps, name)
+
+    own = list(inspect.signature(plan).parameters.values())[2:]
+    common = [p for p in inspect.signature(make).parameters.values() if p.default is not p.empty]
+    make.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
+    hints = get_type_hints(plan, include_extras=True)
+    make.__annotations__ |= {p.name: hints[p.name] for p in own} | {"fps": Fps}
+    make.__name__, make.__doc__ = f"make_{kind}", f"Make a looped clip. {plan.__doc__}"
+    return checked(make)
 
 
 def solve_rested(

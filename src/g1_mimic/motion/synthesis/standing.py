@@ -10,9 +10,9 @@ from g1_mimic.motion.clip import MotionClip
 from g1_mimic.motion.synthesis.arms import wave_arm
 from g1_mimic.motion.synthesis.gait import minimum_jerk, plateau
 from g1_mimic.motion.synthesis.inverse_kinematics import PoseTargets
-from g1_mimic.motion.synthesis.parameters import Fps, Seed, Within, checked
+from g1_mimic.motion.synthesis.parameters import Seed, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, planted, upper
-from g1_mimic.motion.synthesis.solve import solve, solve_rested
+from g1_mimic.motion.synthesis.solve import maker, solve
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.rotations import quat_from_rpy
 
@@ -28,9 +28,14 @@ def lower_pelvis(targets: PoseTargets, down: np.ndarray) -> None:
 
 
 def swaying(
-    home: Home, fps: float, sideways: float, forwards: float, period: float, count: int
+    home: Home,
+    fps: float,
+    sideways: Annotated[float, Within(0.0, 0.08, "m to either side")] = 0.05,
+    forwards: Annotated[float, Within(0.0, 0.04, "m to front and back")] = 0.0,
+    period: Annotated[float, Within(1.5, 20.0, "s to both sides and back")] = 3.0,
+    count: Annotated[int, Within(1, 30, "how often")] = 3,
 ) -> Plan:
-    """Return the plan of swaying; see ``make_sway``."""
+    """Sway on planted feet: to the sides, or in circles."""
     targets = home.targets(round(count * period * fps) + 1)
     turns = np.linspace(0.0, count, len(targets.com))
     size = plateau(turns / count, 0.5 / count)
@@ -39,16 +44,29 @@ def swaying(
     return planted(targets, fps)
 
 
-def squatting(home: Home, fps: float, depth: float, period: float, count: int) -> Plan:
-    """Return the plan of squats; see ``make_squat``."""
+def squatting(
+    home: Home,
+    fps: float,
+    depth: Annotated[float, Within(0.02, 0.2, "m that the pelvis goes down")] = 0.15,
+    period: Annotated[float, Within(1.5, 20.0, "s per squat")] = 2.6,
+    count: Annotated[int, Within(1, 30, "how many squats")] = 3,
+) -> Plan:
+    """Squat, the arms reaching forwards."""
     targets = home.targets(round(count * period * fps) + 1)
     turns = np.linspace(0.0, count, len(targets.com))
     lower_pelvis(targets, depth * plateau(np.mod(turns, 1.0), 0.45))
     return planted(targets, fps)
 
 
-def shifting(home: Home, fps: float, amount: float, move: float, hold: float, count: int) -> Plan:
-    """Return the plan of shifting the weight; see ``make_weight_shift``."""
+def shifting(
+    home: Home,
+    fps: float,
+    amount: Annotated[float, Within(0.1, 0.95, "1: over the middle of a foot")] = 0.8,
+    move: Annotated[float, Within(0.6, 10.0, "s from the middle to a foot")] = 1.0,
+    hold: Annotated[float, Within(0.0, 10.0, "s over each foot")] = 0.6,
+    count: Annotated[int, Within(1, 30, "how often over each foot")] = 2,
+) -> Plan:
+    """Shift the weight from foot to foot and hold it there."""
     moving, holding = round(move * fps), round(hold * fps)
     way = [np.zeros(1)]
     for start, end in [(0.0, 1.0), *[(1.0, -1.0), (-1.0, 1.0)] * (count - 1), (1.0, -1.0)]:
@@ -78,16 +96,8 @@ def make_stand(
 ) -> MotionClip:
     """Make a looped clip on planted feet: sway to the sides, squat, wave an arm, stand.
 
-    Args:
-        duration: s, at least 6; longer is slower.
-        sway: m that the centre of mass moves to either side, at most 0.06.
-        squat: m that the pelvis goes down, at most 0.15.
-        wave: 0 (arms hang) to 1 (the hand over the shoulder).
-        fps: frames per second.
-        seed: varies the sizes (70 to 100% of what is given), the arm and the order of the parts;
-            None makes the plain clip. The same seed gives the same clip.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
+    A seed varies the sizes (70 to 100% of what is given), the arm and the order of the parts; None
+    makes the plain clip.
 
     Raises:
         G1MimicError: if a parameter is out of range or a pose cannot be reached.
@@ -109,92 +119,6 @@ def make_stand(
     return solve(profile, planted(targets, fps), fps, name)
 
 
-@checked
-def make_sway(
-    *,
-    sideways: Annotated[float, Within(0.0, 0.08, "m to either side")] = 0.05,
-    forwards: Annotated[float, Within(0.0, 0.04, "m to front and back")] = 0.0,
-    period: Annotated[float, Within(1.5, 20.0, "s to both sides and back")] = 3.0,
-    count: Annotated[int, Within(1, 30, "how often")] = 3,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "sway",
-) -> MotionClip:
-    """Make a looped clip of swaying on planted feet: to the sides, or in circles.
-
-    Args:
-        sideways: m that the centre of mass moves to either side, at most 0.08.
-        forwards: m that it moves to front and back, at most 0.04.
-        period: s to both sides and back, 1.5 to 20.
-        count: how often, 1 to 30.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    plan = swaying(home, fps, sideways, forwards, period, count)
-    return solve_rested(profile, home, plan, fps, name)
-
-
-@checked
-def make_squat(
-    *,
-    depth: Annotated[float, Within(0.02, 0.2, "m that the pelvis goes down")] = 0.15,
-    period: Annotated[float, Within(1.5, 20.0, "s per squat")] = 2.6,
-    count: Annotated[int, Within(1, 30, "how many squats")] = 3,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "squat",
-) -> MotionClip:
-    """Make a looped clip of squats, the arms reaching forwards.
-
-    Args:
-        depth: m that the pelvis goes down, 0.02 to 0.2.
-        period: s per squat, 1.5 to 20.
-        count: how many squats, 1 to 30.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or a pose cannot be reached within the soft
-            joint limits.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    return solve_rested(profile, home, squatting(home, fps, depth, period, count), fps, name)
-
-
-@checked
-def make_weight_shift(
-    *,
-    amount: Annotated[float, Within(0.1, 0.95, "1: over the middle of a foot")] = 0.8,
-    move: Annotated[float, Within(0.6, 10.0, "s from the middle to a foot")] = 1.0,
-    hold: Annotated[float, Within(0.0, 10.0, "s over each foot")] = 0.6,
-    count: Annotated[int, Within(1, 30, "how often over each foot")] = 2,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "weight_shift",
-) -> MotionClip:
-    """Make a looped clip of shifting the weight from foot to foot and holding it there.
-
-    Args:
-        amount: how far the centre of mass goes to a foot's middle, 0.1 to 0.95 (all the way is 1).
-        move: s from the middle to a foot, 0.6 to 10.
-        hold: s over each foot, 0 to 10.
-        count: how often over each foot, 1 to 30.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    plan = shifting(home, fps, amount, move, hold, count)
-    return solve_rested(profile, home, plan, fps, name)
+make_sway = maker("sway", swaying)
+make_squat = maker("squat", squatting)
+make_weight_shift = maker("weight_shift", shifting)

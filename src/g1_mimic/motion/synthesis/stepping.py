@@ -14,7 +14,7 @@ from g1_mimic.motion.synthesis.arms import swing_arms
 from g1_mimic.motion.synthesis.gait import GaitPlan, plan_steps
 from g1_mimic.motion.synthesis.parameters import Fps, Within, checked
 from g1_mimic.motion.synthesis.plan import Home, Plan, upper
-from g1_mimic.motion.synthesis.solve import solve, solve_rested
+from g1_mimic.motion.synthesis.solve import maker, solve
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.rotations import quat_apply, quat_from_rpy, quat_from_yaw
 
@@ -82,7 +82,7 @@ def stepping(
 
 
 def turning(home: Home, angle: float, step_angle: float, step_frames: int) -> Plan:
-    """Return the plan of turning by ``angle`` in place; see ``make_turn``."""
+    """Return the plan of turning by ``angle`` (rad) in place, by at most ``step_angle`` a step."""
     # The first step and the last are half ones.
     steps = max(2, math.ceil(abs(angle) / step_angle + 1.5 - 1e-9))
     stride = np.array([0.0, 0.0, angle / (steps - 1.5)])
@@ -169,22 +169,8 @@ def make_walk(
     standing; with ``stand_time`` 0 the clip is a pure cycle in the middle of walking. Unlike the
     other clips it stands as crouched as it walks.
 
-    Args:
-        speed: m/s forwards of the steady walk, -0.3 to 0.9.
-        sideways: m/s to the left, -0.2 to 0.2.
-        turn: rad/s to the left, -0.8 to 0.8.
-        step_time: s per step, 0.4 to 1.2.
-        duration: s of the whole clip; rounded to whole steps (pairs of steps in a pure cycle).
-        stand_time: s of standing at the start and at the end.
-        double_support: fraction of a step in which both feet stand, 0.15 to 0.6.
-        clearance: m that a foot is lifted, 0.01 to 0.15.
-        crouch: m that the pelvis is lower than in the default pose, 0 to 0.12.
-        arm_swing: rad of the shoulder per m between the feet, 0 to 2.
-        trunk_swing: rad of the waist per m between the feet, 0 to 1.5; like the arms, against the
-            legs, which spares the floor their yaw moment.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
+    It has whole steps, a pure cycle pairs of them. Like the arms, the trunk swings against the
+    legs, which spares the floor their yaw moment.
 
     Raises:
         G1MimicError: if a parameter is out of range, a pose cannot be reached within the soft
@@ -226,36 +212,17 @@ def make_walk(
     return solve(profile, plan, fps, name)
 
 
-@checked
-def make_march(
-    *,
+def marching(
+    home: Home,
+    fps: float,
     steps: Annotated[int, Within(2, 200, "how many")] = 12,
     step_time: StepTime = 0.6,
     double_support: DoubleSupport = 0.25,
     clearance: Annotated[float, Within(0.01, 0.12, "m that a foot is lifted")] = 0.1,
     arm_swing: Annotated[float, Within(0.0, 1.0, "rad of the shoulder")] = 0.5,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "march",
-) -> MotionClip:
-    """Make a looped clip of marching in place.
-
-    Args:
-        steps: how many, 2 to 200.
-        step_time: s per step, 0.4 to 1.2.
-        double_support: fraction of a step in which both feet stand, 0.15 to 0.6.
-        clearance: m that a foot is lifted, 0.01 to 0.12.
-        arm_swing: rad that a shoulder turns with the opposite leg, 0 to 1.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
-
-    Raises:
-        G1MimicError: if a parameter is out of range, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    plan = stepping(
+) -> Plan:
+    """March in place, the arms against the legs."""
+    return stepping(
         home,
         steps=steps,
         stride=np.zeros(3),
@@ -264,34 +231,18 @@ def make_march(
         clearance=clearance,
         lift_swing=arm_swing / clearance,
     )
-    return solve_rested(profile, home, plan, fps, name)
 
 
-@checked
-def make_turn(
+def _turning(
+    home: Home,
+    fps: float,
     angle: Annotated[float, Within(-6.3, 6.3, "rad to the left")] = 1.5708,
-    *,
     step_angle: Annotated[float, Within(0.05, 0.45, "rad per step, at most")] = 0.35,
     step_time: StepTime = 0.6,
-    fps: Fps = 50.0,
-    profile: RobotProfile | None = None,
-    name: str = "turn",
-) -> MotionClip:
-    """Make a looped clip of turning in place step by step; every lap turns on.
+) -> Plan:
+    """Turn in place step by step; every lap turns on."""
+    return turning(home, angle, step_angle, round(step_time * fps))
 
-    Args:
-        angle: rad to the left, -6.3 to 6.3.
-        step_angle: rad per step at most, 0.05 to 0.45.
-        step_time: s per step, 0.4 to 1.2.
-        fps: frames per second, 20 to 500.
-        profile: the robot; the hardware's by default.
-        name: the clip's name.
 
-    Raises:
-        G1MimicError: if a parameter is out of range, a pose cannot be reached within the soft
-            joint limits, or the motion cannot be balanced.
-    """
-    profile = profile or load_profile()
-    home = Home(profile)
-    plan = turning(home, angle, step_angle, round(step_time * fps))
-    return solve_rested(profile, home, plan, fps, name)
+make_march = maker("march", marching)
+make_turn = maker("turn", _turning)
