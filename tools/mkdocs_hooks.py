@@ -188,6 +188,17 @@ def motion_formats() -> str:
     return markdown_table(("`--format`", "what", "suffix", "written, too"), rows)
 
 
+def policy_families() -> str:
+    """Return the table of whose policy files are read."""
+    from g1_mimic.policy.readers import families_table
+
+    rows = (
+        (row.name, row.about, ", ".join(f"`{name}`" for name in row.outputs))
+        for row in families_table()
+    )
+    return markdown_table(("family", "what its files are like", "outputs"), rows)
+
+
 def fault_kinds() -> str:
     """Return the table of what breaks on purpose."""
     from g1_mimic.simulation.fault_kinds import fault_kinds_table
@@ -245,6 +256,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "fault_kinds": fault_kinds,
     "motion_formats": motion_formats,
+    "policy_families": policy_families,
     "randomisation": randomisation,
     "replay strategies": replay_strategies,
     "start strategies": start_strategies,
