@@ -12,7 +12,6 @@ file, its error messages and `fault_kinds_table` follow.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import os
@@ -20,7 +19,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -29,7 +28,14 @@ from g1_mimic.control.state import RobotState
 from g1_mimic.errors import BadValue
 from g1_mimic.files import find_file
 from g1_mimic.robot.names import JOINT_NAMES
-from g1_mimic.settings import Settings, read_mapping, validate
+from g1_mimic.settings import (
+    SettingRow,
+    Settings,
+    did_you_mean,
+    read_mapping,
+    settings_rows,
+    validate,
+)
 
 if TYPE_CHECKING:
     from g1_mimic.simulation.simulator import Simulator
@@ -78,7 +84,8 @@ class OfJoint(Fault):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in JOINT_NAMES:
-            raise ValueError(f"'{value}' is no joint of the robot")
+            near = did_you_mean(value, JOINT_NAMES)
+            raise ValueError(f"'{value}' is no joint of the robot{near}")
         return value
 
     @property
@@ -261,44 +268,27 @@ def read_fault(entry: dict[str, Any], source: str) -> Fault:
     values = dict(entry)
     kind = str(values.pop("kind", ""))
     if kind not in FAULT_KINDS:
-        near = difflib.get_close_matches(kind, FAULT_KINDS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"kinds are {', '.join(FAULT_KINDS)}"
-        raise BadValue(f"{source}: '{kind}' is no kind of fault; {hint}")
+        near = did_you_mean(kind, FAULT_KINDS)
+        raise G1MimicError(f"{source}: kind '{kind}' is none of {', '.join(FAULT_KINDS)}{near}")
     return validate(FAULT_KINDS[kind], values, source)
-
-
-class Parameter(NamedTuple):
-    """One key of a kind of fault, besides ``at`` and ``duration``."""
-
-    key: str
-    values: str
-    """Its type or its choices."""
-    default: str
-    """Empty if it must be given."""
-    description: str
-    """With its unit."""
 
 
 class FaultKindRow(NamedTuple):
     """One kind of fault, as people read of it."""
 
     kind: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[SettingRow, ...]
+    """Its keys in the file, besides ``at`` and ``duration``."""
     description: str
 
 
 def fault_kinds_table() -> list[FaultKindRow]:
     """Return all kinds in the order of `FAULT_KINDS`."""
     return [
-        FaultKindRow(name, tuple(_parameters(kind)), " ".join((kind.__doc__ or "").split()))
+        FaultKindRow(
+            name,
+            tuple(row for row in settings_rows(kind) if row.key not in Fault.model_fields),
+            " ".join((kind.__doc__ or "").split()),
+        )
         for name, kind in FAULT_KINDS.items()
     ]
-
-
-def _parameters(kind: type[Fault]) -> Iterator[Parameter]:
-    for key, field in kind.model_fields.items():
-        if key in Fault.model_fields:
-            continue
-        choices = get_args(field.annotation) or (getattr(field.annotation, "__name__", ""),)
-        default = "" if field.is_required() else str(field.default)
-        yield Parameter(key, ", ".join(choices), default, field.description or "")

@@ -16,7 +16,6 @@ from g1_mimic.robot.profile import load_profile
 from g1_mimic.simulation.fault_kinds import (
     FAULT_KINDS,
     Fault,
-    Parameter,
     fault_kinds_table,
     load_faults,
     read_fault,
@@ -37,9 +36,9 @@ def fault_file(folder: Path, *entries: dict[str, Any]) -> str:
     ("entry", "words"),
     [
         ({"kind": "dropouts", "at": 1.0}, "did you mean 'dropout'?"),
-        ({"kind": "earthquake", "at": 1.0}, "kinds are dropout, delay, jitter"),
-        ({"at": 1.0}, "kinds are dropout"),
-        ({"kind": "nan", "at": 1.0, "joint": "left_knie_joint"}, "'left_knie_joint' is no joint"),
+        ({"kind": "earthquake", "at": 1.0}, "none of dropout, delay, jitter"),
+        ({"at": 1.0}, "none of dropout"),
+        ({"kind": "nan", "at": 1.0, "joint": "left_knie_joint"}, "did you mean 'left_knee_joint'?"),
         ({"kind": "push", "at": -1.0, "speed": 1.0}, "at: Input should be greater than or equal"),
         ({"kind": "delay", "at": 1.0}, "seconds: Field required"),
         ({"kind": "stuck", "at": 1.0, "joint": KNEE, "jiont": KNEE}, "did you mean 'joint'?"),
@@ -81,7 +80,9 @@ def test_one_more_kind_is_known_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_
             read_fault(entry, "test")
     row = next(row for row in fault_kinds_table() if row.kind == "loose_screws")
     assert row.description == "Everything gets lighter."
-    assert row.parameters == (Parameter("left", "float", "0.5", "Share of each mass that stays."),)
+    (left,) = row.parameters
+    assert (left.key, left.values, left.default) == ("left", "number, > 0, ≤ 1", "0.5")
+    assert left.description == "Share of each mass that stays."
     sim, injector = Simulator(load_profile("g1_29dof")), FaultInjector((fault,))
     whole, shares = sim.model.body_mass.sum(), []
     injector.begin(sim.time_ns)
@@ -99,8 +100,8 @@ def test_the_table_tells_every_key_of_every_kind() -> None:
     assert all(
         row.description and all(p.description for p in row.parameters) for row in rows.values()
     )
-    assert rows["stuck"].parameters == (Parameter("joint", "str", "", "Name of the joint."),)
-    assert rows["frozen"].parameters[0][:3] == ("sensor", "joints, imu", "joints")
+    assert [p.key for p in rows["push"].parameters] == ["speed", "direction"]
+    assert rows["stuck"].parameters[0].default == "" != rows["frozen"].parameters[0].default
 
 
 def test_late_states_keep_their_order_and_each_jitter_its_seed() -> None:
