@@ -12,6 +12,7 @@ from g1_mimic.envs.task import TaskConfig
 from g1_mimic.errors import G1MimicError
 from g1_mimic.learning.config import TrainConfig, load_train_config
 from g1_mimic.nodes.deployment.settings import PolicyNodeSettings
+from g1_mimic.robot.profile import ActuatorSettings, ProfileSettings
 from g1_mimic.settings import (
     LIVE,
     OneOf,
@@ -174,7 +175,10 @@ def test_rows_tell_what_each_setting_is(monkeypatch: pytest.MonkeyPatch) -> None
         validate(Animal, {"name": "Eve", "kind": "har"}, "x.yaml")
 
 
-@pytest.mark.parametrize("model", [TrainConfig, SimSettings, PolicyNodeSettings, TaskConfig])
+@pytest.mark.parametrize(
+    "model",
+    [TrainConfig, SimSettings, PolicyNodeSettings, TaskConfig, ProfileSettings, ActuatorSettings],
+)
 def test_every_setting_says_what_it_is(model: type[Settings]) -> None:
     """Whoever reads --help, --show-args, rqt or the table of settings finds words for each."""
     assert [row.key for row in settings_rows(model) if len(row.description) < 10] == []

@@ -11,7 +11,7 @@ from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.rewards import DeepMimicReward
 from g1_mimic.files import find_file
 from g1_mimic.motion.clip import MotionClip
-from g1_mimic.motion.files import find_motion, load_motion
+from g1_mimic.motion.files import load_motion
 from g1_mimic.robot.names import DEFAULT_ROBOT
 from g1_mimic.robot.profile import RobotProfile, load_profile
 from g1_mimic.settings import Settings, merge, read_mapping, validate
@@ -81,11 +81,6 @@ class Task:
     def clip(self) -> MotionClip:
         """Return the motion at the control rate."""
         return load_motion(self.config.motion_file, beside=self.path.parent)
-
-    @property
-    def motion_path(self) -> Path:
-        """The motion file that was found."""
-        return find_motion(self.config.motion_file, self.path.parent)
 
     def env_config(self, base: EnvConfig | None = None) -> EnvConfig:
         """Return the environment's settings: ``base`` with what the task overrides."""

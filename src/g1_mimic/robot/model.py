@@ -131,13 +131,8 @@ def tracking_sensor_slice(model: mujoco.MjModel) -> slice:
     Raises:
         G1MimicError: if the model was built without them.
     """
-    first = mujoco.mj_name2id(
-        model, mujoco.mjtObj.mjOBJ_SENSOR, f"tracking_pos_{TRACKED_BODY_NAMES[0]}"
-    )
-    if first < 0:
-        raise BadValue("the model has no tracking sensors; build it with tracking_sensors=True")
-    start = int(model.sensor_adr[first])
-    return slice(start, start + len(TRACKED_BODY_NAMES) * sum(n for _, _, n in _TRACKING_SENSORS))
+    count = len(TRACKED_BODY_NAMES) * sum(size for _, _, size in _TRACKING_SENSORS)
+    return _sensors(model, f"tracking_pos_{TRACKED_BODY_NAMES[0]}", count)
 
 
 def motor_sensor_slice(model: mujoco.MjModel) -> slice:
@@ -148,11 +143,7 @@ def motor_sensor_slice(model: mujoco.MjModel) -> slice:
     Raises:
         G1MimicError: if the model was built without tracking sensors.
     """
-    first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, f"torque_{JOINT_NAMES[0]}")
-    if first < 0:
-        raise BadValue("the model has no motor sensors; build it with tracking_sensors=True")
-    start = int(model.sensor_adr[first])
-    return slice(start, start + len(_MOTOR_SENSORS) * NUM_JOINTS)
+    return _sensors(model, f"torque_{JOINT_NAMES[0]}", len(_MOTOR_SENSORS) * NUM_JOINTS)
 
 
 def contact_count_slice(model: mujoco.MjModel) -> slice:
@@ -161,13 +152,18 @@ def contact_count_slice(model: mujoco.MjModel) -> slice:
     Raises:
         G1MimicError: if the model was built without tracking sensors or without a floor.
     """
-    first = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, _CONTACT_SENSORS[0][0])
-    if first < 0:
-        raise BadValue(
-            "the model has no contact sensors; build it with a scene and tracking_sensors=True"
+    return _sensors(model, _CONTACT_SENSORS[0][0], len(_CONTACT_SENSORS))
+
+
+def _sensors(model: mujoco.MjModel, first: str, count: int) -> slice:
+    """Return where ``count`` numbers lie in ``sensordata``, from the sensor ``first`` on."""
+    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, first)
+    if number < 0:
+        raise G1MimicError(
+            f"the model has no sensor {first}; build it with a scene and tracking_sensors=True"
         )
-    start = int(model.sensor_adr[first])
-    return slice(start, start + len(_CONTACT_SENSORS))
+    start = int(model.sensor_adr[number])
+    return slice(start, start + count)
 
 
 def _set_physics(spec: mujoco.MjSpec, timestep: float) -> None:

@@ -8,10 +8,9 @@ the order of ``JOINT_NAMES`` and checked on load.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,25 +22,11 @@ from pydantic import Field, field_validator
 from g1_mimic.errors import BadValue
 from g1_mimic.files import find_file
 from g1_mimic.robot.names import DEFAULT_ROBOT, JOINT_NAMES, NUM_JOINTS
-from g1_mimic.settings import Settings, read_mapping, validate
+from g1_mimic.settings import Settings, did_you_mean, read_mapping, validate
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-_ACTUATOR_FIELDS = (
-    "armature",
-    "stiffness",
-    "damping",
-    "torque_limit",
-    "deploy_torque_limit",
-    "saturation_torque",
-    "no_load_speed",
-    "friction",
-    "viscous_friction",
-    "velocity_limit",
-    "action_scale",
-)
 
 _ORDERED = (
     ("deploy_torque_limit", "torque_limit"),
@@ -71,7 +56,7 @@ class ActuatorSettings(Settings):
     damping: Positive
     """Derivative gain, N·m·s/rad."""
     torque_limit: Positive
-    """N·m."""
+    """Largest torque, N·m."""
     deploy_torque_limit: Positive | None = None
     """Limit of a deployed robot, N·m; left out: torque_limit."""
     saturation_torque: Positive
@@ -83,15 +68,16 @@ class ActuatorSettings(Settings):
     viscous_friction: NotNegative = 0.0
     """Friction that grows with speed, N·m·s/rad."""
     velocity_limit: Positive
-    """rad/s."""
+    """Largest speed, rad/s."""
     action_scale: Positive
-    """N·m per unit action."""
+    """Torque per unit action, N·m."""
 
 
 class JointSettings(Settings):
     """The joints that one name pattern matches; numbers left out come from the class."""
 
     actuator: str
+    """Name of the class."""
     range: tuple[Finite, Finite]
     """Lower and upper position limit, rad."""
     default: Finite = 0.0
@@ -118,11 +104,17 @@ class ProfileSettings(Settings):
     """The whole YAML file."""
 
     name: str
+    """Name of the profile, which policies carry."""
     action_gain: Positive
+    """Factor on every action_scale."""
     soft_limit_factor: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Part of each joint's range, about its middle, that targets stay in."""
     pelvis_height: Positive
+    """Height of the pelvis frame in the default pose, soles on the floor, m."""
     actuators: dict[str, ActuatorSettings]
+    """Actuator classes by name."""
     joints: dict[str, JointSettings]
+    """What the joints are, by patterns of their names that match each joint once."""
 
     @field_validator("actuators", mode="before")
     @classmethod
@@ -298,7 +290,7 @@ def _expand(
     if actuator is None:
         raise BadValue(
             f"{path}: joints: joint '{name}' names the unknown actuator class "
-            f"'{joint.actuator}'{_suggest(joint.actuator, list(settings.actuators))}"
+            f"'{joint.actuator}'{_suggest(joint.actuator, settings.actuators)}"
         )
     lower, upper = joint.range
     if not lower < upper:
@@ -313,7 +305,7 @@ def _expand(
         )
     row = {
         key: getattr(actuator, key) if getattr(joint, key) is None else getattr(joint, key)
-        for key in _ACTUATOR_FIELDS
+        for key in ActuatorSettings.model_fields
     }
     if row["deploy_torque_limit"] is None:
         row["deploy_torque_limit"] = row["torque_limit"]
@@ -326,6 +318,5 @@ def _expand(
     return row
 
 
-def _suggest(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+def _suggest(word: str, known: Collection[str]) -> str:
+    return did_you_mean(word, known) or f"; known: {', '.join(known)}"

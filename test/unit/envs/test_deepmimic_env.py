@@ -47,7 +47,7 @@ def test_the_printed_task_loads_from_any_folder(
     (tmp_path / "tasks" / "g1_task.json").write_text(guide_block("5.1", "json"))
     task = Task("tasks/g1_task.json")
     assert task.path.samefile(tmp_path / "tasks" / "g1_task.json")
-    assert task.motion_path.name == "walk.json"
+    assert task.clip().name == "walk"
     config = task.env_config()
     assert config.reward.set == "deepmimic"
     assert config.reward.deepmimic.model_dump() == {
