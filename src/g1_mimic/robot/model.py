@@ -159,7 +159,7 @@ def _sensors(model: mujoco.MjModel, first: str, count: int) -> slice:
     """Return where ``count`` numbers lie in ``sensordata``, from the sensor ``first`` on."""
     number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, first)
     if number < 0:
-        raise G1MimicError(
+        raise BadValue(
             f"the model has no sensor {first}; build it with a scene and tracking_sensors=True"
         )
     start = int(model.sensor_adr[number])

@@ -269,7 +269,7 @@ def read_fault(entry: dict[str, Any], source: str) -> Fault:
     kind = str(values.pop("kind", ""))
     if kind not in FAULT_KINDS:
         near = did_you_mean(kind, FAULT_KINDS)
-        raise G1MimicError(f"{source}: kind '{kind}' is none of {', '.join(FAULT_KINDS)}{near}")
+        raise BadValue(f"{source}: kind '{kind}' is none of {', '.join(FAULT_KINDS)}{near}")
     return validate(FAULT_KINDS[kind], values, source)
 
 
