@@ -20,16 +20,8 @@ class ClipFrames:
     """What of a clip's frames a policy is shown."""
 
     name: str
-    joint_pos: np.ndarray
-    """[T, 29] rad."""
-    joint_vel: np.ndarray
-    """[T, 29] rad/s."""
-    anchor_pos: np.ndarray
-    """[T, 3] m."""
-    anchor_quat: np.ndarray
-    """[T, 4]."""
-    joint_torque: np.ndarray
-    """[T, 29] N·m; zero where the policy does not ask for it."""
+    frames: ReferenceFrame
+    """Arrays [T, …]; torques are zero where the policy does not ask for them."""
     looped: bool
     first: int | None = None
     """The policy's ``time_step`` of frame 0; None for a clip that the policy does not carry."""
@@ -38,35 +30,27 @@ class ClipFrames:
     def of_policy(cls, policy: OnnxPolicy, span: ClipSpan) -> ClipFrames:
         """Take one of the clips that a policy carries."""
         own = policy.motion[span.first : span.last + 1]
-        return cls(
-            span.name,
-            own.joint_pos,
-            own.joint_vel,
-            own.anchor_pos,
-            own.anchor_quat,
-            own.joint_torque,
-            span.looped,
-            span.first,
+        frames = ReferenceFrame(
+            own.joint_pos, own.joint_vel, own.anchor_pos, own.anchor_quat, own.joint_torque
         )
+        return cls(span.name, frames, span.looped, span.first)
 
     @classmethod
     def of_clip(cls, clip: MotionClip, name: str, anchor_body: str) -> ClipFrames:
         """Take a clip from outside, with its torques if they are known."""
-        anchor = clip.body_index(anchor_body)
-        torque = clip.joint_torque
-        return cls(
-            name,
+        anchor, torque = clip.body_index(anchor_body), clip.joint_torque
+        frames = ReferenceFrame(
             clip.joint_pos,
             clip.joint_vel,
             clip.body_pos_w[:, anchor],
             clip.body_quat_w[:, anchor],
             np.zeros_like(clip.joint_pos) if torque is None else torque,
-            clip.looped,
         )
+        return cls(name, frames, clip.looped)
 
     def lap_and_frame(self, step: int) -> tuple[int, int]:
         """Return lap and frame that are due ``step`` control steps after the first."""
-        lap, frame = lap_and_frame(step, len(self.joint_pos), self.looped)
+        lap, frame = lap_and_frame(step, len(self.frames.joint_pos), self.looped)
         return int(lap), int(frame)
 
 
@@ -83,19 +67,19 @@ class AlignedReference:
     """
 
     def __init__(self, clip: ClipFrames) -> None:
-        self.clip = clip
+        self.clip, own = clip, clip.frames
         self._turn, self._shift = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)
-        self._laps = lap_transforms(clip.anchor_pos, clip.anchor_quat, 1)
+        self._laps = lap_transforms(own.anchor_pos, own.anchor_quat, 1)
         self._frames: dict[int, ReferenceFrame] = {}
 
     def align(self, anchor_pos: np.ndarray | None, anchor_quat: np.ndarray) -> None:
         """Move frame 0 to the robot's anchor by yaw and, where it is known, by x and y."""
-        clip = self.clip
+        own = self.clip.frames
         self._frames.clear()
-        self._turn = quat_from_yaw(quat_yaw(anchor_quat) - quat_yaw(clip.anchor_quat[0]))
+        self._turn = quat_from_yaw(quat_yaw(anchor_quat) - quat_yaw(own.anchor_quat[0]))
         self._shift = np.zeros(3)
         if anchor_pos is not None:
-            self._shift[:2] = (anchor_pos - quat_apply(self._turn, clip.anchor_pos[0]))[:2]
+            self._shift[:2] = (anchor_pos - quat_apply(self._turn, own.anchor_pos[0]))[:2]
 
     def frame(self, step: int) -> ReferenceFrame:
         """Return the reference of control step ``step`` (0 is the first one after `align`)."""
@@ -107,16 +91,16 @@ class AlignedReference:
         return self._frames[step]
 
     def _make_frame(self, step: int) -> ReferenceFrame:
-        clip = self.clip
-        lap, t = clip.lap_and_frame(step)
+        own = self.clip.frames
+        lap, t = self.clip.lap_and_frame(step)
         if lap >= len(self._laps[0]):
-            self._laps = lap_transforms(clip.anchor_pos, clip.anchor_quat, 2 * lap + 1)
+            self._laps = lap_transforms(own.anchor_pos, own.anchor_quat, 2 * lap + 1)
         turn, shift = self._laps[0][lap], self._laps[1][lap]
-        in_clip = quat_apply(turn, clip.anchor_pos[t]) + shift
+        in_clip = quat_apply(turn, own.anchor_pos[t]) + shift
         return ReferenceFrame(
-            joint_pos=clip.joint_pos[t],
-            joint_vel=clip.joint_vel[t],
+            joint_pos=own.joint_pos[t],
+            joint_vel=own.joint_vel[t],
             anchor_pos=quat_apply(self._turn, in_clip) + self._shift,
-            anchor_quat=quat_multiply(self._turn, quat_multiply(turn, clip.anchor_quat[t])),
-            joint_torque=clip.joint_torque[t],
+            anchor_quat=quat_multiply(self._turn, quat_multiply(turn, own.anchor_quat[t])),
+            joint_torque=own.joint_torque[t],
         )

@@ -17,11 +17,9 @@ from g1_mimic.deployment.safety import (
     ControllerSettings,
     TiltError,
     check_default_pose,
-    check_tilt,
     deployment_limits,
     stand_limits,
     tilt_between,
-    tilt_warning,
 )
 from g1_mimic.deployment.stages import Lateness, Standing, Tracking
 from g1_mimic.deployment.tick import Tick
@@ -32,6 +30,9 @@ from g1_mimic.robot.names import NUM_JOINTS
 if TYPE_CHECKING:
     from g1_mimic.policy.runtime import OnnxPolicy
     from g1_mimic.robot.profile import RobotProfile
+
+_NEAR = 0.7
+"""Fraction of the tilt limit from which on diagnostics warn."""
 
 
 class PolicyController:
@@ -264,7 +265,10 @@ class PolicyController:
         """Return what the stage wants [29], rad, while the robot keeps to it."""
         anchor_quat = self.observer.anchor_quat(state)
         self.tilt = tilt_between(anchor_quat, stage.reference.anchor_quat)
-        check_tilt(self.tilt, self._settings)
+        if self.tilt > (limit := self._settings.tilt_limit):
+            raise TiltError(
+                f"the torso is tilted by {self.tilt:.2f} rad from the reference (limit {limit:g})"
+            )
         desired = stage.target(state, self._settings)
         self.supervisor.check_following(state, stage.followed)
         return desired
@@ -273,7 +277,10 @@ class PolicyController:
 
     def state_warning(self) -> str:
         """Return what is near to a fault, or an empty string."""
-        return "" if self.mode is Mode.DAMPING else tilt_warning(self.tilt, self._settings)
+        limit = self._settings.tilt_limit
+        if self.mode is not Mode.DAMPING and self.tilt > _NEAR * limit:
+            return f"the torso is tilted by {self.tilt:.2f} rad (fault at {limit:g})"
+        return ""
 
     def timing_warning(self) -> str:
         """Return what was late within the last second, or an empty string."""

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from g1_mimic.robot.profile import RobotProfile
 
 
-_NEAR = 0.7
-"""Fraction of the tilt limit from which on diagnostics warn."""
-
-
 class TiltError(G1MimicError):
     """The robot has fallen, or is about to."""
 
@@ -53,26 +49,6 @@ class ControllerSettings(StateLimits):
     """Fraction of the profile's speed limit for targets."""
     torque_limit_scale: float = Field(1.0, ge=0.01, le=1.0, json_schema_extra=LIVE)
     """Fraction of the torque limit."""
-
-
-def check_tilt(tilt: float, settings: ControllerSettings) -> None:
-    """Refuse to go on with a robot that leans too far, rad.
-
-    Raises:
-        TiltError: says how far.
-    """
-    if tilt > settings.tilt_limit:
-        raise TiltError(
-            f"the torso is tilted by {tilt:.2f} rad from the reference "
-            f"(limit {settings.tilt_limit:g})"
-        )
-
-
-def tilt_warning(tilt: float, settings: ControllerSettings) -> str:
-    """Return that a robot leans nearly too far, or an empty string."""
-    if tilt <= _NEAR * settings.tilt_limit:
-        return ""
-    return f"the torso is tilted by {tilt:.2f} rad (fault at {settings.tilt_limit:g})"
 
 
 def tilt_between(anchor_quat: np.ndarray, reference_quat: np.ndarray) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, fields
+from copy import deepcopy
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,6 @@ class _Sums:
     torque_hits: int = 0
     velocity_hits: int = 0
 
-    def add(self, other: _Sums) -> None:
-        """Add what another one holds."""
-        for f in fields(self):
-            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
-
 
 class TrackingReport:
     """Adds up tracking errors until the robot falls.
@@ -58,14 +54,16 @@ class TrackingReport:
         self._limits = TerminationConfig()
         self._fell = False
         self._sums = _Sums()
-        self._doubtful: _Sums | None = None
-        """What came since the anchor was lost, which counts if it comes back."""
+        self._lost = 0
+        """Control steps since the anchor was lost."""
+        self._before = self._sums
+        """The sums at the last one before."""
         self._latencies: deque[float] = deque(maxlen=_KEPT_LATENCIES)
 
     @property
     def fell(self) -> bool:
         """The robot has fallen, or is where it would if nothing else came."""
-        return self._fell or self._doubtful is not None
+        return self._fell or self._lost > 0
 
     def add(self, controller: PolicyController) -> None:
         """Add what ``controller`` did in its last step; does nothing after a fall."""
@@ -74,7 +72,7 @@ class TrackingReport:
                 self.add_hits(controller.hits)
             if controller.tick is not None:
                 self.add_tick(controller.tick)
-        elif self._doubtful is not None:
+        elif self._lost:
             self._fell = True
         self._fell |= controller.tilted
 
@@ -85,27 +83,25 @@ class TrackingReport:
         error, wanted = tick.anchor_error, tick.reference.anchor_quat
         height = None if error is None else error[2]
         if not anchor_lost(self._limits, height, tick.seen.anchor_quat_w, wanted):
-            if self._doubtful is not None:
-                self._sums.add(self._doubtful)
-            self._doubtful = None
-        elif self._doubtful is None:
-            self._doubtful = _Sums()
-        sums = self._doubtful or self._sums
+            self._lost = 0
+        else:
+            if not self._lost:
+                self._before = deepcopy(self._sums)
+            self._lost += 1
+            self._fell = self._lost * self._period > FALL_TIME - 1e-9
+        sums = self._sums
         sums.ticks += 1
         sums.joint_error += np.abs(tick.joint_error)
         sums.anchor_angle += tick.anchor_angle
         if error is not None:
             sums.anchor_ticks += 1
             sums.anchor_error += float(np.linalg.norm(error))
-        if self._doubtful is not None and self._doubtful.ticks * self._period > FALL_TIME - 1e-9:
-            self._fell = True
 
     def add_hits(self, hits: LimitHits) -> None:
         """Count the joints whose target a limit moved; does nothing after a fall."""
         if not self._fell:
-            sums = self._doubtful or self._sums
-            sums.torque_hits += int(np.count_nonzero(hits.torque))
-            sums.velocity_hits += int(np.count_nonzero(hits.velocity))
+            self._sums.torque_hits += int(np.count_nonzero(hits.torque))
+            self._sums.velocity_hits += int(np.count_nonzero(hits.velocity))
 
     def add_latency(self, seconds: float) -> None:
         """Add the time from a state's arrival to its answer."""
@@ -119,7 +115,7 @@ class TrackingReport:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures; means are over the control steps before a fall, None if unknown."""
-        sums = self._sums
+        sums = self._before if self._lost else self._sums
         joint_error = sums.joint_error / sums.ticks if sums.ticks else None
         return {
             "survived_s": round(sums.ticks * self._period, 9),

@@ -13,7 +13,7 @@ from g1_mimic.envs.observations import ReferenceFrame
 from g1_mimic.envs.rewards import BodyPoses
 from g1_mimic.envs.starts import ClipStarts
 from g1_mimic.errors import BadValue
-from g1_mimic.motion.clip import ClipSpan, MotionClip, clip_index
+from g1_mimic.motion.clip import ClipSpan, MotionClip
 from g1_mimic.motion.dynamics import with_base_torque
 from g1_mimic.motion.library import MotionLibrary
 from g1_mimic.motion.trajectory import CONTROL_RATE
@@ -75,10 +75,10 @@ class Reference:
         self.num_starts = tuple(clip.num_frames - 1 for clip in clips)
         parts = [_arrays(clip, profile, config) for clip in clips]
         lengths = [len(part["qpos"]) for part in parts]
-        self._first = np.cumsum([0, *lengths[:-1]])
+        firsts = np.cumsum([0, *lengths[:-1]])
         self.spans = tuple(
             ClipSpan(clip.name, int(first), length, clip.looped)
-            for clip, first, length in zip(clips, self._first, lengths, strict=True)
+            for clip, first, length in zip(clips, firsts, lengths, strict=True)
         )
         self.last_frame = np.repeat([span.last for span in self.spans], lengths)
 
@@ -98,10 +98,6 @@ class Reference:
             ClipStarts(num, span.looped, span.first, share, span.name)
             for num, span, share in zip(self.num_starts, self.spans, shares, strict=True)
         ]
-
-    def clip_of(self, frames: np.ndarray) -> np.ndarray:
-        """Return the index of the clip that each of ``frames`` [N] is in."""
-        return clip_index(self._first, frames)
 
     def frame(self, frame: np.ndarray) -> ReferenceFrame:
         """Return what robots should do at each of ``frame`` [N]."""

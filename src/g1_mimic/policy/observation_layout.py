@@ -50,8 +50,7 @@ class ObservationLayout:
 class ObservationHistory:
     """Puts the terms of one control step behind those of earlier ones, each term by itself.
 
-    Before the first step after `reset` every term was what it is then (Isaac Lab, mjlab), or
-    zero (holosoma).
+    Before the first step every term was what it is then (Isaac Lab, mjlab), or zero (holosoma).
     """
 
     def __init__(self, contract: PolicyContract) -> None:
@@ -63,10 +62,6 @@ class ObservationHistory:
         ]
         self._no_history = max(lengths) == 1
         self._from_zeros = contract.history_start == "zeros"
-        self._begun = False
-
-    def reset(self) -> None:
-        """Forget the past."""
         self._begun = False
 
     def push(self, frame: np.ndarray) -> np.ndarray:
