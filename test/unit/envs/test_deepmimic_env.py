@@ -60,12 +60,13 @@ def test_the_printed_task_loads_from_any_folder(
 
 def test_training_takes_over_what_the_task_says() -> None:
     """A training run with the task has its sampling, reward and gains."""
-    config, profile, motions, env_config = resolve(TrainConfig(task="g1_task", sampling="uniform"))
+    experiment = resolve(TrainConfig(task="g1_task", sampling="uniform"))
+    config = experiment.config
     assert config.sampling == "per"
     assert (config.replay.alpha, config.replay.beta) == (0.6, 0.4)
     assert config.replay.beta_increment == 0.001
-    assert motions.names == ("walk",) and env_config.reward.set == "deepmimic"
-    assert (profile.stiffness == 99.098427777).all()
+    assert experiment.motions.names == ("walk",) and config.env.reward.set == "deepmimic"
+    assert (experiment.profile.stiffness == 99.098427777).all()
 
 
 class Agent:
