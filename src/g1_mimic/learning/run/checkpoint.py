@@ -55,7 +55,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise read_error(path, error) from error
+        raise read_error(f"checkpoint {path}", error) from error
     except Exception as error:  # of bytes that are no checkpoint, the unpickler raises anything
         detail = str(error).strip().splitlines() or ["unknown error"]
         raise BadValue(f"cannot read checkpoint {path}: {detail[0][:120]}") from error
