@@ -61,7 +61,7 @@ def test_clip_is_clean_and_inside_soft_limits(clip: MotionClip) -> None:
     """No error, no warning, no joint outside its soft limits, none at half its speed limit."""
     profile = load_profile("g1_29dof")
     report = validate_clip(clip, profile)
-    assert (report.errors, report.warnings) == ((), ())
+    assert (report.errors, report.warnings) == ([], [])
     lower, upper = profile.soft_limits()
     assert (clip.joint_pos >= lower - 1e-6).all()
     assert (clip.joint_pos <= upper + 1e-6).all()

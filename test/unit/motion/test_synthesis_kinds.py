@@ -90,7 +90,7 @@ def test_clip_is_clean_and_smooth(clip: MotionClip) -> None:
     """No error or warning, soft limits kept, half the speed limits, bounded accelerations."""
     profile = load_profile("g1_29dof")
     report = validate_clip(clip, profile)
-    assert (report.errors, report.warnings) == ((), ())
+    assert (report.errors, report.warnings) == ([], [])
     lower, upper = profile.soft_limits()
     assert (clip.joint_pos >= lower - 1e-6).all()
     assert (clip.joint_pos <= upper + 1e-6).all()

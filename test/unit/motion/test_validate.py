@@ -32,7 +32,7 @@ def still(change: Callable[[np.ndarray], None] | None = None, looped: bool = Fal
 def test_standing_still_is_clean() -> None:
     """The default pose breaks no rule, and the report says so in words."""
     report = validate_clip(still())
-    assert (report.errors, report.warnings) == ((), ())
+    assert (report.errors, report.warnings) == ([], [])
     assert "no errors, no warnings" in str(report)
     assert "motion 'still'" in str(report)
     assert report.figures["duration [s]"] == pytest.approx(0.78)
@@ -123,10 +123,10 @@ def test_open_loop_is_an_error() -> None:
     def drift(qpos: np.ndarray) -> None:
         qpos[:, 0] = np.linspace(0.0, 2.0, 40)
 
-    assert validate_clip(still(drift, looped=True)).errors == ()
+    assert validate_clip(still(drift, looped=True)).errors == []
 
     def sag(qpos: np.ndarray) -> None:
         qpos[:, 7 + KNEE] += np.linspace(0.0, 0.1, 40)
 
     assert "0.100 (m or rad) off" in validate_clip(still(sag, looped=True)).errors[0]
-    assert validate_clip(still(sag)).errors == ()
+    assert validate_clip(still(sag)).errors == []
