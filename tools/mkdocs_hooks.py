@@ -138,10 +138,7 @@ def reward(where: str) -> Callable[[], str]:
     def make() -> str:
         from g1_mimic.envs.rewards import reward_terms_table
 
-        rows = (
-            (f"`{row.name}`", row.weight, row.std, row.description)
-            for row in reward_terms_table(_load(where))
-        )
+        rows = ((f"`{name}`", *told) for name, *told in reward_terms_table(_load(where)))
         return markdown_table(("term", "weight", "`_std`", "of what"), rows)
 
     return make
@@ -170,10 +167,7 @@ def randomisation() -> str:
     """Return the table of what may differ from robot to robot, with the ranges of the presets."""
     from g1_mimic.envs.randomisation import PRESETS, randomisation_table
 
-    rows = (
-        (f"`{row.key}`", row.description, row.default, *row.presets)
-        for row in randomisation_table()
-    )
+    rows = ((f"`{key}`", *told) for key, *told in randomisation_table())
     return markdown_table(("key", "what", "default", *(f"`{name}`" for name in PRESETS)), rows)
 
 
@@ -182,8 +176,8 @@ def motion_formats() -> str:
     from g1_mimic.motion.files import motion_formats_table
 
     rows = (
-        (f"`{row.name}`", row.title, row.suffix or "(a folder)", "yes" * row.written)
-        for row in motion_formats_table()
+        (f"`{name}`", title, suffix or "(a folder)", "yes" * written)
+        for name, title, suffix, written in motion_formats_table()
     )
     return markdown_table(("`--format`", "what", "suffix", "written, too"), rows)
 

@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic.config import JsonDict
-from pydantic.fields import FieldInfo
 
 from g1_mimic.errors import BadValue, read_error
 
@@ -159,7 +158,7 @@ def _type_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
 
 
 class SettingRow(NamedTuple):
-    """One setting, as people read of it."""
+    """One setting, as people and programs read of it."""
 
     key: str
     """Dotted."""
@@ -170,6 +169,12 @@ class SettingRow(NamedTuple):
     live: bool
     """Whether it may be changed while a node runs."""
     description: str
+    kind: Any
+    """Its type."""
+    choices: tuple[str, ...]
+    """What it may be, if that is one of a few names."""
+    limits: dict[str, float]
+    """Of a number, by their names in pydantic: ge, gt, le, lt."""
 
 
 def settings_rows(
@@ -183,58 +188,32 @@ def settings_rows(
         defaults: settings whose values are the defaults, instead of the class's own.
     """
     for name, field in model.model_fields.items():
-        default = field.get_default(call_default_factory=True)
+        kind, default = field.annotation, field.get_default(call_default_factory=True)
         if defaults is not None:
             default = getattr(defaults, name)
-        if (section := _section(field)) is not None:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
             given = default if isinstance(default, BaseModel) else None
-            yield from settings_rows(section, f"{prefix}{name}.", given)
-        else:
-            shown = "" if field.is_required() and defaults is None else yaml_text(default)
-            text = " ".join((field.description or "").split())
-            values = _values(field.annotation, field.metadata)
-            yield SettingRow(f"{prefix}{name}", values, shown, is_live(field), text)
-
-
-def setting_fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield dotted name and field of each setting, those of sections included."""
-    for name, field in model.model_fields.items():
-        if (section := _section(field)) is not None:
-            yield from setting_fields(section, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
-
-
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def is_live(field: FieldInfo) -> bool:
-    """Whether a setting may be changed while a node runs."""
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("live"))
-
-
-def choices(field: FieldInfo) -> tuple[str, ...]:
-    """Return what a setting may be, if that is one of a few names."""
-    return _choices(field.annotation, field.metadata)
-
-
-def _choices(kind: Any, metadata: Iterable[Any]) -> tuple[str, ...]:
-    if get_origin(kind) is Literal:
-        return tuple(map(str, get_args(kind)))
-    return next((tuple(mark.table) for mark in metadata if isinstance(mark, OneOf)), ())
-
-
-def bounds(metadata: Iterable[Any]) -> dict[str, float]:
-    """Return the limits of a number by their names in pydantic: ge, gt, le, lt."""
-    return {
-        name: getattr(bound, name)
-        for bound in metadata
-        for name in ("ge", "gt", "le", "lt")
-        if getattr(bound, name, None) is not None
-    }
+            yield from settings_rows(kind, f"{prefix}{name}.", given)
+            continue
+        tables = [mark.table for mark in field.metadata if isinstance(mark, OneOf)]
+        choices = tuple(tables[0]) if tables else _choices(kind)
+        limits = {
+            name: getattr(mark, name)
+            for mark in field.metadata
+            for name in ("ge", "gt", "le", "lt")
+            if getattr(mark, name, None) is not None
+        }
+        extra = field.json_schema_extra
+        yield SettingRow(
+            f"{prefix}{name}",
+            ", ".join(choices) or _values(kind, limits),
+            "" if field.is_required() and defaults is None else yaml_text(default),
+            isinstance(extra, dict) and bool(extra.get("live")),
+            " ".join((field.description or "").split()),
+            kind,
+            choices,
+            limits,
+        )
 
 
 def yaml_text(value: Any) -> str:
@@ -248,18 +227,20 @@ _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "tex
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def _values(kind: Any, metadata: Collection[Any] = ()) -> str:
+def _choices(kind: Any) -> tuple[str, ...]:
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+
+
+def _values(kind: Any, limits: dict[str, float]) -> str:
     """Return what a setting may be: its choices, or its type and range."""
-    if names := _choices(kind, metadata):
-        return ", ".join(names)
     arguments = [argument for argument in get_args(kind) if argument is not NoneType]
     if NoneType in get_args(kind):
-        return f"{_values(arguments[0], metadata)}, or null"
+        return f"{', '.join(_choices(arguments[0])) or _values(arguments[0], limits)}, or null"
     if get_origin(kind) in (list, tuple):
         count = "" if get_origin(kind) is list or Ellipsis in arguments else f"{len(arguments)} "
         return f"list of {count}{'texts' if arguments[0] is str else 'numbers'}"
-    limits = (f"{_SIGNS[name]} {limit:g}" for name, limit in bounds(metadata).items())
-    return ", ".join([_TYPES.get(kind, "mapping"), *limits])
+    told = (f"{_SIGNS[name]} {limit:g}" for name, limit in limits.items())
+    return ", ".join([_TYPES.get(kind, "mapping"), *told])
 
 
 def ros_parameters(data: dict[str, Any], node: str, source: str | Path) -> dict[str, Any]:

@@ -163,13 +163,16 @@ class Animal(Settings):
 def test_rows_tell_what_each_setting_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Key, values, default (that of the section that holds it), whether it is live, description."""
     monkeypatch.setitem(TABLE, "snail", 3)
-    assert list(settings_rows(Animal, "zoo.")) == [
+    rows = list(settings_rows(Animal, "zoo."))
+    assert [row[:5] for row in rows] == [
         ("zoo.name", "text", "", False, "What it is called."),
         ("zoo.kind", "hare, tortoise, snail", "hare", False, ""),
         ("zoo.food", "grass, carrots, or null", "null", False, ""),
         ("zoo.legs.count", "whole number, ≥ 1, ≤ 8", "2", True, "How many, at least one."),
         ("zoo.legs.length", "list of 2 numbers", "[0.25, 0.5]", False, ""),
     ]
+    assert rows[1].choices == ("hare", "tortoise", "snail") and rows[1].kind is str
+    assert rows[3].limits == {"ge": 1, "le": 8} and rows[3].kind is int
     assert validate(Animal, {"name": "Eve", "kind": "snail"}, "x.yaml").kind == "snail"
     with pytest.raises(G1MimicError, match=r"kind: 'har' is none of hare, .*; did you mean 'hare'"):
         validate(Animal, {"name": "Eve", "kind": "har"}, "x.yaml")

@@ -55,21 +55,19 @@ class Command(argparse.ArgumentParser):
             model: class of the settings.
             keys: the settings; of a dotted one the last word is the option's name.
         """
-        from g1_mimic.settings import choices, setting_fields, settings_rows
+        from g1_mimic.settings import settings_rows
 
-        fields, rows = dict(setting_fields(model)), {row.key: row for row in settings_rows(model)}
-        for key in keys:
-            name, field, row = key.rpartition(".")[2], fields[key], rows[key]
-            flag = f"--{name.replace('_', '-')}"
+        rows = {row.key: row for row in settings_rows(model)}
+        for row in map(rows.__getitem__, keys):
+            flag = f"--{row.key.rpartition('.')[2].replace('_', '-')}"
             text = row.description.removesuffix(".").replace("%", "%%")
             if row.default.strip("'"):
                 text += f" (default: {row.default})"
-            if field.annotation is bool:
+            if row.kind is bool:
                 self.add_argument(flag, action="store_true", default=None, help=text)
             else:
-                kind: Any = field.annotation if field.annotation in (int, float) else str
-                names = choices(field)
-                shown = f"{{{','.join(names)}}}" if names else None
+                kind = row.kind if row.kind in (int, float) else str
+                shown = f"{{{','.join(row.choices)}}}" if row.choices else None
                 self.add_argument(flag, type=kind, metavar=shown, help=text)
 
     def add_set(self, model: type[Settings], about: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -220,24 +220,14 @@ class Randomisation(Settings):
         return any(map(self.changes, [*keys, *drawn(type(self), noise=True)]))
 
 
-class RandomisationRow(NamedTuple):
-    """One key, as people read of it."""
-
-    key: str
-    default: str
-    presets: tuple[str, ...]
-    """Its value in each of `PRESETS`; empty where that leaves it alone."""
-    description: str
-
-
-def randomisation_table() -> list[RandomisationRow]:
-    """Return a row for each key."""
+def randomisation_table() -> list[tuple[str, ...]]:
+    """Return each key, what it is, its default, and its value (or none) in each of `PRESETS`."""
     return [
-        RandomisationRow(
+        (
             row.key,
-            row.default,
-            tuple(yaml_text(p[row.key]) if row.key in p else "" for p in PRESETS.values()),
             row.description,
+            row.default,
+            *(yaml_text(p[row.key]) if row.key in p else "" for p in PRESETS.values()),
         )
         for row in settings_rows(Randomisation)
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -236,26 +236,12 @@ def _terms(field: FieldInfo) -> Iterator[Term]:
     return (mark for mark in field.metadata if isinstance(mark, Term))
 
 
-class RewardRow(NamedTuple):
-    """One term, as people read of it."""
-
-    name: str
-    weight: str
-    std: str
-    """Empty if it is no exponential of an error."""
-    description: str
-
-
-def reward_terms_table(weights: type[Settings]) -> list[RewardRow]:
-    """Return a row for each term of a set."""
+def reward_terms_table(weights: type[Settings]) -> list[tuple[str, str, str, str]]:
+    """Return name, weight, standard deviation (empty if it has none) and meaning of each term."""
     rows = {row.key: row for row in settings_rows(weights)}
+    stds = {key: row.default for key, row in rows.items() if key.endswith("_std")}
     return [
-        RewardRow(
-            name,
-            rows[name].default,
-            rows[f"{name}_std"].default if f"{name}_std" in rows else "",
-            rows[name].description,
-        )
+        (name, rows[name].default, stds.get(f"{name}_std", ""), rows[name].description)
         for name, field in weights.model_fields.items()
         if any(_terms(field))
     ]

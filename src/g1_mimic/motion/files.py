@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from g1_mimic.errors import BadValue, G1MimicError, read_error
 from g1_mimic.files import find_file
@@ -86,21 +86,10 @@ def suffixes(*, written: bool = False) -> list[str]:
     return [f.suffix for f in FORMATS.values() if f.suffix and (f.write or not written)]
 
 
-class FormatRow(NamedTuple):
-    """One format, as people read of it."""
-
-    name: str
-    title: str
-    suffix: str
-    """Empty for a folder."""
-    written: bool
-    """Whether motions are written so, too."""
-
-
-def motion_formats_table() -> list[FormatRow]:
-    """Return a row for each format."""
+def motion_formats_table() -> list[tuple[str, str, str, bool]]:
+    """Return name, title, suffix (empty for a folder) of each format, and whether it is written."""
     return [
-        FormatRow(name, f.title, f.suffix or (".pkl" if f.several else ""), f.write is not None)
+        (name, f.title, f.suffix or (".pkl" if f.several else ""), f.write is not None)
         for name, f in FORMATS.items()
     ]
 

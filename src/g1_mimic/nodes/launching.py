@@ -19,7 +19,6 @@ from g1_mimic.errors import BadValue, G1MimicError
 from g1_mimic.files import find_file, share_dir
 from g1_mimic.settings import (
     Settings,
-    choices,
     read_mapping,
     ros_parameters,
     ros_sections,
@@ -63,13 +62,13 @@ def from_settings(
     rows = {row.key: row for row in settings_rows(model, defaults=shipped)}
     arguments = {}
     for name in names:
-        field, text = model.model_fields[name], rows[name].description
+        row, text = rows[name], rows[name].description
         if name in empty:
             text = f"{text.partition(' empty:')[0].rstrip(';,.')}; empty: {empty[name]}"
-        elif value := rows[name].default.strip("'"):
+        elif value := row.default.strip("'"):
             text = f"{text.rstrip('.')}; empty: as in {PARAMS_FILE} (shipped: {value})"
-        kind: Any = field.annotation if field.annotation in (bool, int, float) else str
-        arguments[name] = Argument(kind, text.rstrip("."), choices(field))
+        kind = row.kind if row.kind in (bool, int, float) else str
+        arguments[name] = Argument(kind, text.rstrip("."), row.choices)
     return arguments
 
 

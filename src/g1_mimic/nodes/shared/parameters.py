@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -16,16 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from g1_mimic.errors import G1MimicError
-from g1_mimic.settings import (
-    Settings,
-    bounds,
-    choices,
-    is_live,
-    merge,
-    nest,
-    setting_fields,
-    validate,
-)
+from g1_mimic.settings import SettingRow, Settings, merge, nest, settings_rows, validate
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -67,7 +57,7 @@ class Parameters(Generic[SettingsT]):
             node.undeclare_parameter(name)
         known = descriptors(model)
         for name, value in _flatten(self.settings.model_dump(mode="json")):
-            descriptor = known.get(name) or _descriptor(None)  # an entry of a mapping has none
+            descriptor = known.get(name) or _undescribed()  # an entry of a mapping
             node.declare_parameter(name, value, descriptor, ignore_override=True)
         node.add_on_set_parameters_callback(self._set)
 
@@ -101,24 +91,25 @@ def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 def descriptors(model: type[Settings]) -> dict[str, ParameterDescriptor]:
     """Return what rqt and ``ros2 param describe`` say of each parameter."""
-    return {name: _descriptor(field) for name, field in setting_fields(model)}
+    return {row.key: _descriptor(row) for row in settings_rows(model)}
 
 
-def _descriptor(field: FieldInfo | None) -> ParameterDescriptor:
+def _undescribed() -> ParameterDescriptor:
     # Dynamic typing lets "3" stand for 3.0; the settings class has the last word on types.
-    descriptor = ParameterDescriptor(dynamic_typing=True, read_only=True)
-    if field is None:
-        return descriptor
-    descriptor.read_only = not is_live(field)
-    descriptor.description = " ".join((field.description or "").split())
-    if names := choices(field):
-        descriptor.additional_constraints = f"one of: {', '.join(names)}"
-    limits = bounds(field.metadata)
-    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    return ParameterDescriptor(dynamic_typing=True, read_only=True)
+
+
+def _descriptor(row: SettingRow) -> ParameterDescriptor:
+    descriptor = _undescribed()
+    descriptor.read_only, descriptor.description = not row.live, row.description
+    if row.choices:
+        descriptor.additional_constraints = f"one of: {', '.join(row.choices)}"
+    low = row.limits.get("ge", row.limits.get("gt"))
+    high = row.limits.get("le", row.limits.get("lt"))
     if low is not None and high is not None:
-        if field.annotation is int:
+        if row.kind is int:
             descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
-        elif field.annotation is float:
+        elif row.kind is float:
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(low), to_value=float(high))
             ]
