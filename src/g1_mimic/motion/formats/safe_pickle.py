@@ -43,7 +43,9 @@ _LITERALS = frozenset({
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
     "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 })  # fmt: skip
-_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_CONTAINERS: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class _Wrapper:
@@ -110,6 +112,10 @@ class _Machine:
                 stack.append(arg)
             elif name in _CONSTANTS:
                 stack.append(_CONSTANTS[name])
+            elif name in _CONTAINERS:
+                stack.append(_CONTAINERS[name]())
+            elif name in _TUPLES:
+                self._last(_TUPLES[name])
             elif name == "STOP":
                 return finished(stack.pop())
             else:
@@ -154,9 +160,6 @@ class _Machine:
     def _do_pop_mark(self, _: Any) -> None:
         self._to_mark()
 
-    def _do_empty_list(self, _: Any) -> None:
-        self._stack.append([])
-
     def _do_list(self, _: Any) -> None:
         self._stack.append(self._to_mark())
 
@@ -168,9 +171,6 @@ class _Machine:
         items = self._to_mark()
         self._expect(list).extend(items)
 
-    def _do_empty_tuple(self, _: Any) -> None:
-        self._stack.append(())
-
     def _do_tuple(self, _: Any) -> None:
         self._stack.append(tuple(self._to_mark()))
 
@@ -180,18 +180,6 @@ class _Machine:
             raise Refusal("a value is missing")
         del self._stack[-count:]
         self._stack.append(items)
-
-    def _do_tuple1(self, _: Any) -> None:
-        self._last(1)
-
-    def _do_tuple2(self, _: Any) -> None:
-        self._last(2)
-
-    def _do_tuple3(self, _: Any) -> None:
-        self._last(3)
-
-    def _do_empty_dict(self, _: Any) -> None:
-        self._stack.append({})
 
     def _do_dict(self, _: Any) -> None:
         items = self._to_mark()
