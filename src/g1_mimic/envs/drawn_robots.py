@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import mujoco
 
 BODIES = -1
-"""Stands in a shape for the number of the model's bodies, the world included."""
+"""Stands for the number of the model's bodies, the world included."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Drawn:
     """Marks a setting from which numbers are drawn: a range, a half width, or one for each number.
 
     Attributes:
-        shape: of a robot's numbers.
+        shape: of a robot's numbers; ``(BODIES,)`` is one for each body.
         write: writes them into the robot's model, given the nominal one, too.
         sensed: field of `RobotState` whose measurement they are added to.
         name: theirs in what is drawn; empty: that of the setting.
@@ -52,10 +52,12 @@ class Drawn:
         self, value: Any, rng: np.random.Generator, batch: tuple[int, ...], bodies: int = 0
     ) -> np.ndarray:
         """Return the numbers [*batch, *shape] of a batch of robots; ``value`` is the setting."""
-        is_range = isinstance(value, tuple) and len(value) == 2
-        low, high = value if is_range else (-np.array(value), np.array(value))
-        shape = (bodies if size == BODIES else size for size in self.shape)
-        return rng.uniform(low, high, (*batch, *shape))
+        if not isinstance(value, tuple):
+            low, high = -value, value
+        else:
+            low, high = value if len(value) == 2 else (-np.array(value), np.array(value))
+        shape = self.shape if self.shape != (BODIES,) else (bodies,)
+        return rng.uniform(low, high, batch + shape)
 
 
 @lru_cache
@@ -78,6 +80,12 @@ def drawn(ranges: type[Settings], noise: bool = False) -> dict[str, Drawn]:
             order.remove(key)
             order.insert(order.index(mark.before), key)
     return {key: marks[key] for key in order}
+
+
+@lru_cache
+def sensed(ranges: type[Settings], noise: bool) -> list[Drawn]:
+    """Return those of `drawn` that measurements are off by."""
+    return [mark for mark in drawn(ranges, noise).values() if mark.sensed]
 
 
 class RobotDraw:
@@ -163,16 +171,15 @@ def sense(
         noise: of this measurement.
     """
     said: dict[str, Any] = {}
-    for noisy, numbers in ((False, draw.numbers), (True, noise)):
-        for mark in drawn(type(ranges), noisy).values():
-            true = said.get(mark.sensed, getattr(state, mark.sensed, None))
-            if true is None:  # not sensed, or a robot without odometry
-                continue
-            off = numbers[mark.name] if noisy else numbers[mark.name][rows]
-            if mark.sensed == "base_quat":
-                said[mark.sensed] = quat_multiply(true, quat_from_rotation_vector(off))
-            else:
-                said[mark.sensed] = true + off
+    kind = type(ranges)
+    errors = [(mark.sensed, draw.numbers[mark.name][rows]) for mark in sensed(kind, False)]
+    errors += [(mark.sensed, noise[mark.name]) for mark in sensed(kind, True)]
+    for field, off in errors:
+        true = said[field] if field in said else getattr(state, field)
+        if field == "base_quat":
+            said[field] = quat_multiply(true, quat_from_rotation_vector(off))
+        elif true is not None:  # a robot without odometry
+            said[field] = true + off
     return replace(state, **said)
 
 
