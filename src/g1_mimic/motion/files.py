@@ -125,7 +125,7 @@ def detect_format(path: Path) -> tuple[str, str]:
 
 def _is_motion_folder(path: Path) -> bool:
     folders = (f.recognise for f in FORMATS.values() if f.folder and f.recognise)
-    return path.is_dir() and any(recognise(path, b"") for recognise in folders)
+    return os.path.isdir(path) and any(recognise(path, b"") for recognise in folders)
 
 
 def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str | None]:
@@ -148,7 +148,7 @@ def _find(name: str | os.PathLike[str], beside: Path | None) -> tuple[Path, str 
         if hash_sign:
             return find(file), key
         for folder in folders:
-            if text and folder.is_dir():
+            if text and os.path.isdir(folder):
                 return folder, None
         raise
 

@@ -138,7 +138,7 @@ def whole_paths(text: str) -> str:
     items: list[Any] = []
     for name, weight in parse_choices(text):
         path = Path(name).expanduser()
-        if path.is_file() or (path.is_dir() and find_motion(name).is_dir()):
+        if os.path.isfile(path) or (os.path.isdir(path) and find_motion(name).is_dir()):
             name = str(path.resolve())
         items.append(name if weight == 1.0 else {"motion": name, "weight": weight})
     return choices_text(items)

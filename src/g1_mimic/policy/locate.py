@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from g1_mimic.errors import MissingFile
@@ -18,7 +19,7 @@ def find_policy(name: str) -> Path:
         G1MimicError: if there is none.
     """
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         if not (folder / POLICY_FILE).is_file():
             raise MissingFile(f"run folder {name} has no {POLICY_FILE} yet")
         return folder / POLICY_FILE

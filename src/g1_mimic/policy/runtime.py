@@ -186,7 +186,7 @@ def open_policy(
         G1MimicError: one line that names the file and what is wrong with it.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MissingFile(f"policy file {path} does not exist")
     try:
         session = open_session(os.fspath(path))
