@@ -10,7 +10,6 @@ from g1_mimic.control.pd_target import ActionBase
 from g1_mimic.envs.observations import DEFAULT_POLICY_TERMS, term_slices
 from g1_mimic.envs.randomisation import Randomisation
 from g1_mimic.envs.rewards import DeepMimicReward, TrackingReward
-from g1_mimic.errors import G1MimicError
 from g1_mimic.motion.trajectory import CONTROL_RATE
 from g1_mimic.settings import Settings
 
@@ -88,10 +87,7 @@ class EnvConfig(Settings):
     @field_validator("policy_observation", "critic_observation")
     @classmethod
     def _known_terms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            term_slices(names)
-        except G1MimicError as error:
-            raise ValueError(str(error)) from None
+        term_slices(names)
         return names
 
     @field_validator("physics_dt")

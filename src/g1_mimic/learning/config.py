@@ -9,7 +9,6 @@ from pydantic import Field, field_validator, model_validator
 
 from g1_mimic.envs.config import EnvConfig
 from g1_mimic.envs.starts import StartsConfig
-from g1_mimic.errors import G1MimicError
 from g1_mimic.files import find_file
 from g1_mimic.learning.replay_strategies import REPLAY_STRATEGIES
 from g1_mimic.motion.library import choices_text, parse_choices
@@ -160,11 +159,8 @@ class TrainConfig(Settings):
     @field_validator("motion", mode="before")
     @classmethod
     def _one_text(cls, value: Any) -> str:
-        try:
-            text = choices_text(value)
-            parse_choices(text)
-        except G1MimicError as error:
-            raise ValueError(str(error)) from None
+        text = choices_text(value)
+        parse_choices(text)
         return text
 
     @model_validator(mode="after")
