@@ -85,7 +85,6 @@ class PolicyController:
             self._meta.base_lin_vel_point,
         )
         self.player = MotionPlayer(policy, clips_for(policy, motion, profile))
-        self._needs_odometry = self.observer.needs_odometry
         self.mode_state = ModeState()
         self._stage: Standing | Tracking | None = None
         self.hits: LimitHits | None = None
@@ -226,7 +225,7 @@ class PolicyController:
             return self.damping(state)
         try:
             self.supervisor.check(state, moving=self.mode is not Mode.DAMPING)
-            if self._needs_odometry and state.base_pos is None:
+            if self.observer.needs_odometry and state.base_pos is None:
                 raise BadState("the policy needs odometry (topic odom), and there is none")
             return self._respond(state)
         except Exception as error:  # nothing may keep the motors from damping

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -133,7 +133,7 @@ class Observer:
                 f"'{ANCHOR_BODY_NAME}' nor '{BODY_NAMES[0]}'"
             )
 
-    @property
+    @cached_property
     def needs_odometry(self) -> bool:
         """A term needs the pelvis' position or linear velocity."""
         observed = {field for name in self.terms for field in OBSERVATION_TERMS[name].requires}
