@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from g1_mimic.control.state import RobotState
 from g1_mimic.envs.observations import (
     DEFAULT_POLICY_TERMS,
     OBSERVATION_TERMS,
     ObservationInputs,
+    Observer,
+    ReferenceFrame,
     build_observation,
     observation_size,
     term_slices,
@@ -104,18 +107,53 @@ def test_numpy_and_torch_give_the_same(inputs: ObservationInputs) -> None:
     )
 
 
-def test_one_robot_needs_no_batch(inputs: ObservationInputs) -> None:
-    """Its arrays without the first axis give its row of the batch's observation."""
-    names = list(OBSERVATION_TERMS)
-    batch = build_observation(names, inputs)
-    whole = {"default_joint_pos"}
+@pytest.mark.parametrize("anchor", ["torso_link", "pelvis"])
+def test_a_batch_of_states_is_observed_as_each_by_itself(
+    anchor: str, inputs: ObservationInputs
+) -> None:
+    """From state to observation, with the velocity of a point of the pelvis that turns."""
+    rng, names = np.random.default_rng(1), tuple(OBSERVATION_TERMS)
+    state = RobotState(
+        0,
+        inputs.joint_pos,
+        inputs.joint_vel,
+        inputs.base_quat,
+        inputs.base_ang_vel,
+        rng.standard_normal((5, 3)),
+        inputs.base_lin_vel,
+    )
+    reference = ReferenceFrame(
+        inputs.ref_joint_pos,
+        inputs.ref_joint_vel,
+        inputs.ref_anchor_pos_w,
+        inputs.ref_anchor_quat_w,
+    )
+    observer = Observer(names, inputs.default_joint_pos, anchor, (0.1, -0.2, 0.3))
+    seen = observer.inputs(state, reference, inputs.last_action)
+    lever = np.cross(inputs.base_ang_vel, observer.lin_vel_point)
+    np.testing.assert_allclose(seen.base_lin_vel, inputs.base_lin_vel + lever, atol=1e-14)
+    batch = build_observation(names, seen)
     for i, row in enumerate(batch):
-        single = {
-            f.name: getattr(inputs, f.name) if f.name in whole else getattr(inputs, f.name)[i]
-            for f in fields(inputs)
-        }
-        one = build_observation(names, ObservationInputs(**single))
-        np.testing.assert_allclose(one, row, atol=1e-12)
+        values = (getattr(state, f.name) for f in fields(state)[1:])
+        alone = RobotState(0, *(value[i] for value in values))
+        frame = ReferenceFrame(*(part[i] for part in reference[:4]))
+        one = observer.inputs(alone, frame, inputs.last_action[i])
+        np.testing.assert_allclose(build_observation(names, one), row, atol=1e-12)
+
+
+def test_without_odometry_the_anchor_has_an_orientation_only(inputs: ObservationInputs) -> None:
+    """That of the state with odometry; a policy that needs the position says so."""
+    known = RobotState(0, *(getattr(inputs, n)[0] for n in _STATE), inputs.anchor_pos_w[0])
+    observer = Observer(DEFAULT_POLICY_TERMS, inputs.default_joint_pos)
+    position, quat = observer.anchor(replace(known, base_pos=None))
+    assert position is None and not observer.needs_odometry
+    np.testing.assert_array_equal(quat, observer.anchor(known)[1])
+    assert replace(observer, terms=("motion_anchor_pos_b",)).needs_odometry
+    with pytest.raises(G1MimicError, match="anchor body 'left_knee_link' is neither"):
+        replace(observer, anchor_body="left_knee_link")
+
+
+_STATE = ("joint_pos", "joint_vel", "base_quat", "base_ang_vel")
 
 
 @pytest.mark.parametrize(
