@@ -110,14 +110,15 @@ def session_environment(prefix: Path) -> dict[str, str]:
         os.environ,
         AMENT_PREFIX_PATH=os.pathsep.join(path for path in paths if path),
         ROS_LOG_DIR=str(prefix / "log"),
-        ROS_AUTOMATIC_DISCOVERY_RANGE=os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
         ROS_DOMAIN_ID=os.environ.get("ROS_DOMAIN_ID", str(60 + os.getpid() % 40)),
         PYTHONUNBUFFERED="1",
         ROS2CLI_DISABLE_DAEMON="1",
     )
     if not REAL:
         environment["PYTHONPATH"] = str(ROOT)
-    environment.pop("OVERRIDE_LAUNCH_PROCESS_OUTPUT", None)
+    for name in ("OVERRIDE_LAUNCH_PROCESS_OUTPUT", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        environment.pop(name, None)
     return environment
 
 
